@@ -1,0 +1,152 @@
+"""Reading a turn from the `turns` table: its claim, its receipt, its checkpoints, and what they say of its state.
+
+Three functions read turns (a resume, the settling, a conversation with an answer under way); they all read them here.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.common import keys
+from functions.common.access import Caller
+from functions.common.events import Event, from_log, text_of
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+Item = Mapping[str, Any]
+
+# A running turn shows a sign of life every 5 s at the latest (a checkpoint or a heartbeat). Three missed ones: it is dead.
+HEARTBEAT_S: Final = 5.0
+DEAD_AFTER_S: Final = 15.0
+STREAMING: Final = "streaming"
+INTERRUPTED: Final = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run of events, the first of which has the id `first`."""
+
+    first: int
+    events: Sequence[Event]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.events) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn as the table shows it at one moment.
+
+    `log_over` says that no event will follow: the run has sealed its log, or is dead. That can be later than the answer's being
+    stored (`over`), for the answer is queued before the log's last events are written.
+
+    `conversation_id` and `workspace_id` are known once persist has stored the turn (before that, `workspace_id` is what the
+    caller named, if anything). `refused` is the error code persist answered instead. Times are epoch seconds.
+    """
+
+    status: str
+    digest: str | None
+    updated_at: float
+    durable: bool
+    stop_requested: bool
+    log_over: bool
+    conversation_id: str | None = None
+    workspace_id: str | None = None
+    refused: str | None = None
+    checkpoints: Sequence[Checkpoint] = field(default=())
+
+    @property
+    def text(self) -> tuple[str, str]:
+        """The answer and the reasoning so far."""
+        return text_of(event for checkpoint in self.checkpoints for event in checkpoint.events)
+
+    @property
+    def over(self) -> bool:
+        return self.status != STREAMING
+
+    def visible_to(self, caller: Caller) -> bool:
+        """Whether the caller may see it. The key already holds the user; a workspace may have been left since."""
+        return self.workspace_id is None or caller.may_touch(self.workspace_id)
+
+
+def read_turn(client: "DynamoDBClient", table: str, turn_id: str, user_id: str) -> TurnView | None:
+    """The turn with all its checkpoints, or None when there is none or it has expired. Strongly consistent."""
+    return view(_query(client, table, turn_id, user_id, after=None))
+
+
+def read_status(client: "DynamoDBClient", table: str, turn_id: str, user_id: str) -> TurnView | None:
+    """The turn with at most its last checkpoints: one small read. Strongly consistent."""
+    page = client.query(
+        TableName=table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": keys.turn_pk(turn_id, user_id)}},
+        ConsistentRead=True,
+        ScanIndexForward=False,
+        Limit=4,  # TURN, STOP, RECEIPT sort behind the checkpoints: these, then the newest of those
+    )
+    return view(page["Items"])
+
+
+def read_after(client: "DynamoDBClient", table: str, turn_id: str, user_id: str, after: int) -> TurnView | None:
+    """The turn with the checkpoints that begin after event `after`."""
+    return view(_query(client, table, turn_id, user_id, after=keys.events_sk(after + 1)))
+
+
+def _query(client: "DynamoDBClient", table: str, turn_id: str, user_id: str, after: str | None) -> list[Item]:
+    items: list[Item] = []
+    values = {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":from": {"S": after or keys.EVENTS_PREFIX}}
+    start: dict[str, Any] = {}
+    while True:
+        page = client.query(
+            TableName=table,
+            KeyConditionExpression="pk = :pk AND sk >= :from",
+            ExpressionAttributeValues=values,
+            ConsistentRead=True,
+            **start,
+        )
+        items += page["Items"]
+        if not (last := page.get("LastEvaluatedKey")):
+            return items
+        start = {"ExclusiveStartKey": last}
+
+
+def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
+    """What a turn's items say; None without a live claim. An expired item can stay readable for days: it is left out here."""
+    now = time.time() if now is None else now
+    live = {item["sk"]["S"]: item for item in items if float(item[keys.EXPIRES]["N"]) > now}
+    claim, receipt = live.get(keys.TURN), live.get(keys.RECEIPT, {})
+    if claim is None:
+        return None
+    rows = sorted((item for sk, item in live.items() if sk.startswith(keys.EVENTS_PREFIX)), key=lambda item: str(item["sk"]["S"]))
+    seen = max(_seconds(item["at"]) for item in (claim, *rows))
+    status = claim["status"]["S"]
+    log_over = status != STREAMING or now - seen > DEAD_AFTER_S
+    if status == STREAMING:
+        status = _text(receipt, "answer_status") or (INTERRUPTED if log_over else STREAMING)
+    return TurnView(
+        status=status,
+        digest=_text(claim, "digest"),
+        updated_at=seen,
+        durable=claim.get("durable", {}).get("BOOL", False) or "answer_status" in receipt,
+        stop_requested=keys.STOP in live,
+        log_over=log_over,
+        conversation_id=_text(receipt, "conversation_id"),
+        workspace_id=_text(receipt, "workspace_id") or _text(claim, "workspace_id"),
+        refused=_text(receipt, "refused"),
+        checkpoints=tuple(Checkpoint(_first(item), from_log(item["events"]["S"])) for item in rows),
+    )
+
+
+def _first(item: Item) -> int:
+    return int(item["sk"]["S"].removeprefix(keys.EVENTS_PREFIX))
+
+
+def _seconds(milliseconds: Mapping[str, str]) -> float:
+    return int(milliseconds["N"]) / 1000
+
+
+def _text(item: Item, name: str) -> str | None:
+    return item[name]["S"] if name in item else None

@@ -1,0 +1,23 @@
+"""Fixtures that more than one suite uses."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.aws import embedded_aws
+from local.model.pace import INSTANT
+from tests.support.system import System, system
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """An embedded AWS for the whole session of this worker."""
+    with embedded_aws() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def chat_system(aws_endpoint: str) -> Iterator[System]:
+    """The streaming function, a scripted model and an empty AWS; persist runs when a test says so."""
+    with system(aws_endpoint, INSTANT) as made:
+        yield made
