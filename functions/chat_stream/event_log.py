@@ -1,0 +1,67 @@
+"""The log of a turn's events in memory: appended to by the turn, drained by any number of responses.
+
+It decouples the two: a reader that is slow or gone never holds the turn up, and the log is bounded by the answer's byte cap.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from functions.chat_stream import sse
+from functions.common.events import Event
+
+
+class EventLog:
+    """Frames in order, numbered from `first`."""
+
+    def __init__(self, first: int = 1) -> None:
+        self.first = first
+        self.frames: list[bytes] = []
+        self.unsaved: list[Event] = []  # not yet in a checkpoint; drained by the recorder
+        self.closed = False
+        self._waiters: list[asyncio.Future[bool]] = []
+
+    @property
+    def next_id(self) -> int:
+        return self.first + len(self.frames)
+
+    def append(self, event: Event) -> None:
+        self.frames.append(sse.encode(self.next_id, event))
+        self.unsaved.append(event)
+        if self._waiters:
+            self._wake()
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Appends events that are stored already."""
+        self.frames.extend(sse.encode(number, event) for number, event in enumerate(events, self.next_id))
+        self._wake()
+
+    def close(self) -> None:
+        """Nothing follows."""
+        self.closed = True
+        self._wake()
+
+    async def wait(self, seen: int, seconds: float) -> bool:
+        """Returns once there are more than `seen` frames or the log is closed; False when `seconds` pass first."""
+        if len(self.frames) > seen or self.closed:
+            return True
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiters.append(waiter)
+        timer = loop.call_later(seconds, _resolve, waiter, False)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _resolve(waiter, True)
+
+
+def _resolve(waiter: "asyncio.Future[bool]", value: bool, *_: Any) -> None:
+    if not waiter.done():
+        waiter.set_result(value)

@@ -1,0 +1,239 @@
+"""The model: one chat completion, streamed through the official `openai` client, read as raw bytes.
+
+The client makes the request, its retries and its errors; its one object per token (70 % of what a relay would cost) is left out:
+the body goes through our SSE decoder, and the deltas that one read brought come out together.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletionMessageParam
+from pydantic_core import from_json
+
+from functions.chat_stream import errors
+from functions.common.events import Reasoning, Token
+from functions.common.records import Usage
+from functions.common.sse import SSEDecoder, SSEOverflow
+
+MAX_RETRIES: Final = 2
+_CONNECT_S: Final = 5.0
+# The turn's own clocks decide about silence; this only frees a socket whose peer vanished.
+_SOCKET_S: Final = 600.0
+_LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
+_SENT: ContextVar["asyncio.Event | None"] = ContextVar("model_request_sent", default=None)
+_DONE: Final = b"[DONE]"
+_PLAYED: Final = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+Piece = Token | Reasoning
+
+
+class Model:
+    """The provider. One instance a process; its connections are kept between turns."""
+
+    def __init__(self, base_url: str, key: Callable[[], Awaitable[str]]) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._client = self._connect()
+
+    def _connect(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._base_url,
+            max_retries=MAX_RETRIES,
+            timeout=httpx2.Timeout(_SOCKET_S, connect=_CONNECT_S),
+            # Redirects would let a provider's answer choose another host for the key.
+            http_client=httpx2.AsyncClient(transport=_SentTransport(limits=_LIMITS), follow_redirects=False),
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def warm(self) -> None:
+        """Plays one answer through a client of the same kind: what it loads and computes on first use is there afterwards.
+
+        Opens no connection, and asks for no key.
+        """
+        "localhost".encode("idna")  # a codec that the first connection would load
+        played = httpx2.AsyncClient(transport=_PlayedTransport())
+        async with openai.AsyncOpenAI(api_key="none", base_url=self._base_url, http_client=played) as client:
+            prompt = [{"role": "user", "content": "hi"}]
+            async for _ in Completion(client, "none", prompt, None, asyncio.Event()).pieces():
+                pass
+
+    async def drop_connections(self) -> None:
+        """Closes every connection: none may cross a snapshot."""
+        await self._client.close()
+        self._client = self._connect()
+
+    def ask(
+        self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, sent: asyncio.Event
+    ) -> "Completion":
+        """A completion to be read once. `sent` is set when the request's last byte has been written."""
+        return Completion(self._client, model, prompt, temperature, sent)
+
+
+class Completion:
+    """One streamed answer; `finish_reason` and `usage` are known once `pieces` is through."""
+
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        model: str,
+        prompt: Sequence[Mapping[str, str]],
+        temperature: float | None,
+        sent: asyncio.Event,
+    ) -> None:
+        self._client, self._model, self._prompt, self._temperature, self._sent = client, model, prompt, temperature, sent
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self._ended = False
+
+    async def pieces(self) -> AsyncGenerator[list[Piece], None]:
+        """What each read of the socket brought, neighbours of one kind joined; raises a ModelFailed.
+
+        Leaving the iterator early closes the connection. The client retries (429, 5xx, no connection; at most twice, with jitter,
+        honouring Retry-After) only before the response's head, so never after a first token.
+        """
+        _SENT.set(self._sent)
+        messages: Any = list(self._prompt)
+        chat: list[ChatCompletionMessageParam] = messages
+        decoder = SSEDecoder()
+        try:
+            async with self._client.chat.completions.with_streaming_response.create(
+                model=self._model,
+                messages=chat,
+                stream=True,
+                stream_options={"include_usage": True},
+                temperature=openai.omit if self._temperature is None else self._temperature,
+                extra_headers={"accept-encoding": "identity"},
+            ) as response:
+                async for chunk in response.http_response.aiter_bytes():
+                    pieces = self._read(decoder.feed(chunk))
+                    if pieces:
+                        yield pieces
+                    if self._ended:
+                        break
+        except openai.APIStatusError as error:
+            raise _by_status(error.status_code) from error
+        except openai.APITimeoutError as error:
+            raise errors.ModelTimeout from error
+        except openai.APIConnectionError as error:
+            raise errors.ModelUnavailable from error
+        except (httpx2.TransportError, httpx2.DecodingError, SSEOverflow) as error:
+            raise errors.ModelCut from error
+        if self.finish_reason is None:
+            raise errors.ModelCut
+
+    def _read(self, messages: Sequence[Any]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for message in messages:
+            if message.data == _DONE:
+                self._ended = True
+                break
+            chunk = _parse(message.data)
+            if (error := chunk.get("error")) is not None:
+                raise _by_error_object(error)
+            try:
+                self._take(chunk, pieces)
+            except (TypeError, ValueError, AttributeError, LookupError) as error:
+                raise errors.ModelCut from error
+        return pieces
+
+    def _take(self, chunk: dict[str, Any], pieces: list[Piece]) -> None:
+        if chunk.get("usage"):
+            self.usage = _usage(chunk["usage"])
+        if not (choices := chunk.get("choices")):
+            return
+        choice = choices[0]
+        delta = choice.get("delta") or {}
+        # `reasoning_content` is DeepSeek's and vLLM's name, `reasoning` OpenRouter's.
+        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+            _join(pieces, Reasoning(_text(reasoning)))
+        # A refusal is the answer, in the model's own words.
+        if content := delta.get("content") or delta.get("refusal"):
+            _join(pieces, Token(_text(content)))
+        if reason := choice.get("finish_reason"):
+            self.finish_reason = _text(reason)
+
+
+class _SentTransport(httpx2.AsyncHTTPTransport):
+    """Tells the turn when its request is on the wire: what may wait, waits for that."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        sent = _SENT.get()
+        if sent is not None:
+
+            async def trace(event: str, _: Mapping[str, Any]) -> None:
+                if event.endswith("send_request_body.complete"):
+                    sent.set()
+
+            request.extensions = {**request.extensions, "trace": trace}
+        return await super().handle_async_request(request)
+
+
+class _PlayedTransport(httpx2.AsyncBaseTransport):
+    """Answers by itself."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_PLAYED, request=request)
+
+
+def _join(pieces: list[Piece], piece: Piece) -> None:
+    if pieces and type(pieces[-1]) is type(piece):
+        pieces[-1] = type(piece)(pieces[-1].content + piece.content)
+    else:
+        pieces.append(piece)
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        chunk = from_json(data)
+    except ValueError:
+        chunk = _parse_leniently(data)
+    if not isinstance(chunk, dict):
+        raise errors.ModelCut
+    return chunk
+
+
+def _parse_leniently(data: bytes) -> Any:
+    """A chunk whose JSON escapes hold half a surrogate pair, as some providers cut them; raises ModelCut for anything else."""
+    try:
+        text = json.dumps(json.loads(data), ensure_ascii=False)
+    except ValueError as error:
+        raise errors.ModelCut from error
+    return from_json(text.encode("utf-8", "replace"))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _usage(raw: Mapping[str, Any]) -> Usage:
+    given, made = int(raw.get("prompt_tokens") or 0), int(raw.get("completion_tokens") or 0)
+    return Usage(input_tokens=given, output_tokens=made, total_tokens=int(raw.get("total_tokens") or given + made))
+
+
+def _by_status(status: int) -> errors.ModelFailed:
+    if status == 429:
+        return errors.ModelRateLimited()
+    if status == 408:
+        return errors.ModelTimeout()
+    return errors.ModelRefused() if 400 <= status < 500 else errors.ModelUnavailable()
+
+
+def _by_error_object(error: object) -> errors.ModelFailed:
+    """An error that came inside a 200: by its numeric code where there is one, else by its name."""
+    fields = error if isinstance(error, dict) else {}
+    if isinstance(code := fields.get("code"), int):
+        return _by_status(code)
+    name = f"{fields.get('code')} {fields.get('type')}"
+    if "rate_limit" in name or "quota" in name:
+        return errors.ModelRateLimited()
+    return errors.ModelRefused() if "invalid_request" in name or "content_policy" in name else errors.ModelUnavailable()

@@ -1,0 +1,86 @@
+"""Replaying a turn from its checkpoints, and following it live, from any instance."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+from functions.chat_stream.aws import StorageUnavailable
+from functions.chat_stream.turns_table import TurnsTable
+from functions.common.events import Event, Failed, is_terminal
+from functions.common.log import get_logger
+from functions.common.turns import TurnView
+
+logger = get_logger("chat_stream")
+_QUICK_S: Final = 0.25
+_SLOW_S: Final = 0.5
+_GIVE_UP_S: Final = 30.0
+
+# Sent when the log ends without a terminal event: its run was killed, or its last checkpoint could not be written.
+_LEFT_OFF: Final = Failed("internal", "This answer was interrupted. What had arrived is kept in the conversation.", True, True)
+_UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It goes on, and is being saved.", True, True)
+
+
+async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> AsyncGenerator[Sequence[Event], None]:
+    """The turn's events from number `after + 1` on, as runs, up to and with the terminal one. Ends by itself."""
+    log = _Reader(after)
+    pause, failing_s = _QUICK_S, 0.0
+    while True:
+        try:
+            view = await table.read(turn_id, user_id, log.read_to)
+        except StorageUnavailable as error:
+            failing_s += pause
+            logger.warning("a replay waits for the turns table", extra={"turn_id": turn_id, "error": type(error).__name__})
+            if failing_s > _GIVE_UP_S:
+                yield [_UNREADABLE]
+                return
+            await asyncio.sleep(pause)
+            continue
+        failing_s = 0.0
+        fresh = log.take(view)
+        if fresh:
+            yield fresh
+        if log.ended:
+            return
+        if log.torn:
+            log.reread()
+            continue
+        if view is None or (view.log_over and not fresh):
+            if not log.reread_already:
+                log.reread()  # the last run may have been rewritten, longer, under the key it had
+                continue
+            yield [_LEFT_OFF]
+            return
+        pause = _QUICK_S if fresh else min(pause * 1.5, _SLOW_S)
+        await asyncio.sleep(pause)
+
+
+class _Reader:
+    """What of the log was read, and what of that was passed on."""
+
+    def __init__(self, after: int) -> None:
+        self.read_to = 0
+        self.ended = False
+        self.torn = False
+        self.reread_already = True
+        self._passed = after
+
+    def take(self, view: TurnView | None) -> Sequence[Event]:
+        """The events of `view` not passed on before. `torn` is set at a hole: a run was rewritten, longer, under its old key."""
+        fresh: list[Event] = []
+        self.torn = False
+        for checkpoint in view.checkpoints if view else ():
+            if checkpoint.first > self._passed + 1 and self.read_to:
+                self.torn = True
+                break
+            fresh += checkpoint.events[max(0, self._passed + 1 - checkpoint.first) :]
+            self._passed = max(self._passed, checkpoint.last)
+            self.read_to = checkpoint.last
+            self.ended = is_terminal(checkpoint.events[-1])
+        if fresh:
+            self.reread_already = False
+        return fresh
+
+    def reread(self) -> None:
+        """Begins at the first checkpoint again; what was passed on stays so."""
+        self.read_to = 0
+        self.reread_already = True

@@ -1,0 +1,158 @@
+"""The body of a POST: checked, measured, and turned into what the engine works with. CPU only."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from functions.chat_stream.buds import Bud
+from functions.chat_stream.settings import Limits
+from functions.common import problems
+from functions.common.access import Caller
+from functions.common.api import ChatBody, ChatMessage
+from functions.common.ids import derived_id, new_id
+from functions.common.records import NewMessage, RecordTooLarge, TurnHead, TurnStarted, encode
+
+_TITLE_CHARS: Final = 80
+_SURELY_FITS_BYTES: Final = 150 * 1024  # JSON's worst escape makes one byte six: below this a record always fits a queue message
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """A turn that may begin: its head, the messages it adds, and what the model is asked."""
+
+    head: TurnHead
+    new_messages: Sequence[NewMessage]
+    prompt: Sequence[Mapping[str, str]]
+    temperature: float | None
+
+
+def read_body(raw: bytes, limits: Limits) -> ChatBody:
+    """The body as API.md has it; raises InvalidRequest or TooLarge."""
+    try:
+        body = ChatBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise problems.InvalidRequest.from_pydantic(error) from None
+    if len(body.messages) > limits.messages:
+        raise problems.TooLarge(f"messages: {len(body.messages)} of them, at most {limits.messages} are taken")
+    for index, message in enumerate(body.messages):
+        _check_message(index, message, limits)
+    return body
+
+
+def turn_request(
+    body: ChatBody, conversation_id: str | None, caller: Caller, buds: Mapping[str, Bud], limits: Limits, now: str
+) -> TurnRequest:
+    """The turn the body asks for; `conversation_id` None starts a conversation. Raises a Problem."""
+    bud = buds.get(body.bud_id)
+    if bud is None:
+        raise problems.UnknownBud("budId: there is no such assistant; GET /api/buds lists them")
+    model = body.model or bud.default_model or bud.models[0]
+    if model not in bud.models:
+        raise problems.UnknownModel("model: not one this assistant may use; GET /api/buds lists them")
+    if body.workspace_id is not None and not caller.may_touch(body.workspace_id):
+        raise problems.ForbiddenWorkspace("workspaceId: not among your workspaces")
+    turn_id = body.turn_id or new_id()
+    new_messages, depth = _new_messages(body, turn_id, caller, bud, limits)
+    started = TurnStarted(
+        turn=TurnHead(
+            turn_id=turn_id,
+            user_id=caller.user_id,
+            workspaces=None if caller.workspaces is None else list(caller.workspaces),
+            workspace_id=body.workspace_id or (None if conversation_id else caller.personal_workspace),
+            conversation_id=conversation_id or derived_id(turn_id, caller.user_id, "conversation"),
+            new=conversation_id is None,
+            bud_id=bud.id,
+            model=model,
+            title=_title(body.messages) if conversation_id is None else None,
+            parent_id=new_messages[-1].id if new_messages else body.parent_id,
+            depth=depth,
+            digest=_digest(body, conversation_id),
+            started_at=now,
+        ),
+        messages=new_messages,
+    )
+    _check_fits(started)
+    return TurnRequest(started.turn, new_messages, _prompt(bud, body.messages), bud.temperature)
+
+
+def _check_message(index: int, message: ChatMessage, limits: Limits) -> None:
+    where = f"messages.{index}"
+    size = len(message.content.encode()) + (len(json.dumps(message.meta)) if message.meta else 0)
+    if size > limits.message_bytes:
+        raise problems.TooLarge(f"{where}: {size} bytes, at most {limits.message_bytes} are taken")
+    if "\0" in message.content or (message.meta and "\\u0000" in json.dumps(message.meta)):
+        raise _invalid(f"{where}.content", "must not contain U+0000")
+    if message.role == "user" and not message.content:
+        raise _invalid(f"{where}.content", "a user's message must not be empty")
+
+
+def _new_messages(body: ChatBody, turn_id: str, caller: Caller, bud: Bud, limits: Limits) -> tuple[list[NewMessage], int]:
+    """The messages after `parentId`, each with its place in the branch, and the answer's depth."""
+    messages = body.messages
+    if messages[-1].role != "user":
+        raise _invalid(f"messages.{len(messages) - 1}.role", "the last message must be a user's")
+    if not bud.allow_client_system:
+        for index, message in enumerate(messages):
+            if message.role == "system":
+                raise _invalid(f"messages.{index}.role", "this assistant takes no system messages from clients")
+    ids = [message.id or derived_id(turn_id, caller.user_id, f"message {index}") for index, message in enumerate(messages)]
+    for index, message_id in enumerate(ids):
+        if message_id == turn_id or message_id in ids[:index]:
+            raise _invalid(f"messages.{index}.id", "used twice: ids of messages and the turnId must differ")
+    if body.parent_id is not None and body.parent_id not in ids:
+        raise _invalid("parentId", "not the id of one of the messages")
+    first = 0 if body.parent_id is None else ids.index(body.parent_id) + 1
+    added = [
+        NewMessage(
+            id=ids[depth],
+            parent_id=ids[depth - 1] if depth else None,
+            depth=depth,
+            role=messages[depth].role,
+            content=messages[depth].content,
+            meta=messages[depth].meta,
+        )
+        for depth in range(first, len(messages))
+    ]
+    size = sum(len(message.content.encode()) for message in added)
+    if size > limits.new_bytes:
+        raise problems.TooLarge(f"messages: {size} bytes of new messages, at most {limits.new_bytes} are taken")
+    return added, len(messages)
+
+
+def _check_fits(started: TurnStarted) -> None:
+    size = sum(len(message.content.encode()) + len(json.dumps(message.meta)) for message in started.messages)
+    if size > _SURELY_FITS_BYTES:
+        try:
+            encode(started)
+        except RecordTooLarge:
+            raise problems.TooLarge("messages: the new messages do not fit one queue message, even compressed") from None
+
+
+def _prompt(bud: Bud, messages: Sequence[ChatMessage]) -> list[Mapping[str, str]]:
+    """The bud's system prompts, then the branch, less the answers that failed before a word: providers refuse empty ones."""
+    prompt = [{"role": "system", "content": text} for text in bud.system]
+    return [*prompt, *({"role": message.role, "content": message.content} for message in messages if message.content)]
+
+
+def _title(messages: Sequence[ChatMessage]) -> str:
+    """The first line of the first user's message, cut at a word."""
+    text = next(message.content for message in messages if message.role == "user")
+    line = " ".join((text.strip().splitlines() or [""])[0].split())
+    if len(line) <= _TITLE_CHARS:
+        return line or "New chat"
+    cut = line[: _TITLE_CHARS - 1]
+    return cut[: cut.rfind(" ") if " " in cut[_TITLE_CHARS // 2 :] else len(cut)].rstrip() + "…"
+
+
+def _digest(body: ChatBody, conversation_id: str | None) -> str:
+    """Tells two requests of one turnId apart; the order of keys and absent defaults do not count."""
+    canonical: Any = [conversation_id, body.model_dump(mode="json", exclude={"turn_id"})]
+    return hashlib.sha256(json.dumps(canonical, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+def _invalid(field: str, message: str) -> problems.InvalidRequest:
+    return problems.InvalidRequest(f"{field}: {message}", [problems.Field(field, message)])

@@ -1,0 +1,142 @@
+"""The routes of the streaming function. Each handler checks, then hands over; none of them waits for storage before the model."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from functions.chat_stream.aws import StorageUnavailable
+from functions.chat_stream.body import read_json_bytes
+from functions.chat_stream.buds import Bud
+from functions.chat_stream.deadline import Deadline
+from functions.chat_stream.event_log import EventLog
+from functions.chat_stream.replay import follow
+from functions.chat_stream.request import read_body, turn_request
+from functions.chat_stream.response import EventStreamResponse
+from functions.chat_stream.running import RunningTurns
+from functions.chat_stream.settings import Settings
+from functions.chat_stream.turns_table import TurnsTable
+from functions.common import problems
+from functions.common.access import Caller
+from functions.common.ids import is_uuid
+from functions.common.times import iso
+from functions.common.turns import TurnView
+
+Answer = Response | EventStreamResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The handlers, over what they need."""
+
+    settings: Settings
+    buds: Mapping[str, Bud]
+    turns: RunningTurns
+    table: TurnsTable
+
+    async def chat(self, request: Request, caller: Caller) -> Answer:
+        """`POST /api/chat`, `POST /api/chat/{conversation_id}`: begins a turn, or shows it again when it was posted before."""
+        conversation_id = request.path_params.get("conversation_id")
+        if conversation_id is not None and not is_uuid(conversation_id):
+            raise problems.NotFound
+        settings = self.settings
+        # Inside Lambda the clock runs from the invocation, and the body is here already.
+        deadline = Deadline.of_request(request.headers, settings.in_lambda, settings.timing.turn_s)
+        body = read_body(await read_json_bytes(request, settings.limits), settings.limits)
+        asked = turn_request(body, conversation_id, caller, self.buds, settings.limits, iso(time.time()))
+        turn = self.turns.start(asked, deadline)
+        if turn is None:
+            return self._replay(asked.head.turn_id, caller, after=0)
+        return EventStreamResponse(turn.log, settings.timing.keepalive_s)
+
+    async def turn(self, request: Request, caller: Caller) -> Answer:
+        """`GET /api/turns/{turn_id}`: how the turn stands."""
+        turn_id, view = await self._find(request, caller)
+        return JSONResponse(
+            {
+                "turnId": turn_id,
+                "status": view.status,
+                **({"conversationId": view.conversation_id} if view.conversation_id else {}),
+                "durable": view.durable,
+                "updatedAt": iso(view.updated_at),
+            },
+            headers={"cache-control": "no-store"},
+        )
+
+    async def stream(self, request: Request, caller: Caller) -> Answer:
+        """`GET /api/turns/{turn_id}/stream`: the turn's events after `Last-Event-ID`, then live until the terminal one."""
+        after = _last_event_id(request)
+        turn_id, _ = await self._find(request, caller)
+        return self._replay(turn_id, caller, after)
+
+    async def stop(self, request: Request, caller: Caller) -> Answer:
+        """`POST /api/turns/{turn_id}/stop`: asks the turn to end, wherever it runs."""
+        turn_id, view = await self._find(request, caller)
+        if not view.over:
+            try:
+                await self.table.stop(turn_id, caller.user_id)
+            except StorageUnavailable as error:
+                raise _unavailable() from error
+        return JSONResponse({"turnId": turn_id, "status": view.status}, 202, headers={"cache-control": "no-store"})
+
+    async def list_buds(self, _request: Request, _caller: Caller) -> Answer:
+        """`GET /api/buds`: the assistants on offer, without their prompts."""
+        return JSONResponse([bud.public() for bud in self.buds.values()], headers={"cache-control": "no-store"})
+
+    async def config(self, _request: Request) -> Answer:
+        """`GET /api/config`: what a client needs to sign in."""
+        auth = None
+        if self.settings.auth.issuer:
+            auth = {
+                "issuer": self.settings.auth.issuer,
+                "clientId": self.settings.client_id,
+                "scopes": list(self.settings.scopes),
+            }
+        return JSONResponse({"version": self.settings.version, "auth": auth}, headers={"cache-control": "no-store"})
+
+    async def health(self, _request: Request) -> Answer:
+        """`GET /api/health`: touches nothing else."""
+        return JSONResponse({"status": "ok", "version": self.settings.version}, headers={"cache-control": "no-store"})
+
+    async def _find(self, request: Request, caller: Caller) -> tuple[str, TurnView]:
+        """The turn of the path, which must be the caller's; raises NotFound or Unavailable."""
+        turn_id = request.path_params["turn_id"]
+        if not is_uuid(turn_id):
+            raise problems.NotFound
+        try:
+            view = await self.table.status(turn_id, caller.user_id)
+        except StorageUnavailable as error:
+            raise _unavailable() from error
+        if view is None or not view.visible_to(caller):
+            raise problems.NotFound
+        return turn_id, view
+
+    def _replay(self, turn_id: str, caller: Caller, after: int) -> EventStreamResponse:
+        log = EventLog(after + 1)
+
+        async def fill() -> None:
+            try:
+                async with aclosing(follow(self.table, turn_id, caller.user_id, after)) as runs:
+                    async for events in runs:
+                        log.extend(events)
+            finally:
+                log.close()
+
+        return EventStreamResponse(log, self.settings.timing.keepalive_s, asyncio.create_task(fill()))
+
+
+def _last_event_id(request: Request) -> int:
+    """From the header, or the query where a header cannot be set; 0 when neither is there."""
+    field = "Last-Event-ID" if "last-event-id" in request.headers else "lastEventId"
+    text = request.headers.get("last-event-id") or request.query_params.get("lastEventId") or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise problems.InvalidRequest(f"{field}: must be the number of an event", [problems.Field(field, "not a number")])
+    return int(text)
+
+
+def _unavailable() -> problems.Unavailable:
+    return problems.Unavailable("Try again in a moment", headers={"retry-after": "2"})

@@ -1,0 +1,131 @@
+"""The function's settings: read once from the environment, checked, frozen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeVar
+
+from functions.common import VERSION
+from functions.common.auth import AuthSettings
+from functions.common.quotas import Quotas
+
+KIB: Final = 1024
+METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
+_Number = TypeVar("_Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in UTF-8 bytes (API.md, "Sending a message").
+
+    An answer is one DynamoDB item of at most 400 KB, its reasoning included: past `answer_bytes` it is truncated.
+    """
+
+    message_bytes: int = 200 * KIB
+    new_bytes: int = 900 * KIB
+    body_bytes: int = 4 * KIB * KIB
+    messages: int = 500
+    answer_bytes: int = 350 * KIB
+    body_timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds.
+
+    `checkpoint_s` keeps a turn of 30 s within 32 writes to the `turns` table: 27 of them, the claim, the quota's two, the seal.
+    `reserve_s` is what is kept back from the deadline for saving the answer; `settle_delay_s` is how long after its start a turn
+    is settled from its checkpoints, at most 900 (the longest a function lives, and the longest SQS delays).
+    """
+
+    checkpoint_s: float = 1.1
+    keepalive_s: float = 10.0
+    first_token_s: float = 90.0
+    stall_s: float = 30.0
+    turn_s: float = 900.0
+    reserve_s: float = 15.0
+    save_s: float = 12.0
+    receipt_wait_s: float = 10.0
+    settle_delay_s: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """The provider: any OpenAI-compatible base URL. The key is given, or lies in Secrets Manager under `key_secret`."""
+
+    base_url: str
+    api_key: str | None
+    key_secret: str | None
+    default: str
+    offered: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    turns_table: str
+    queue_url: str
+    model: ModelSettings
+    auth: AuthSettings
+    limits: Limits = field(default_factory=Limits)
+    timing: Timing = field(default_factory=Timing)
+    quotas: Quotas = field(default_factory=Quotas)
+    in_lambda: bool = False
+    client_id: str | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    metrics_namespace: str = METRICS_NAMESPACE
+    version: str = VERSION
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Raises ValueError with a sentence that names the variable at fault."""
+        auth = AuthSettings.from_env(env)
+        return cls(
+            turns_table=_required(env, "TURNS_TABLE"),
+            queue_url=_required(env, "QUEUE_URL"),
+            model=_model(env),
+            auth=auth,
+            limits=Limits(**_numbers(env, Limits, prefix="MAX_")),
+            timing=Timing(**_numbers(env, Timing, prefix="")),
+            quotas=Quotas.from_env(env),
+            in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
+            client_id=env.get("OIDC_CLIENT_ID") or auth.audience,
+            scopes=tuple((env.get("OIDC_SCOPES") or "openid profile email").split()),
+            metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or METRICS_NAMESPACE,
+            version=VERSION,
+        )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if value := env.get(name):
+        return value
+    raise ValueError(f"{name} is not set")
+
+
+def _model(env: Mapping[str, str]) -> ModelSettings:
+    key, secret = env.get("OPENAI_API_KEY") or None, env.get("MODEL_KEY_SECRET") or None
+    if key is None and secret is None:
+        raise ValueError("set OPENAI_API_KEY, or MODEL_KEY_SECRET to the name of the secret that holds the provider's key")
+    default = env.get("DEFAULT_MODEL") or "gpt-5-mini"
+    offered = tuple(name.strip() for name in env.get("MODELS", "").split(",") if name.strip()) or (default,)
+    if default not in offered:
+        raise ValueError(f"DEFAULT_MODEL is {default!r}, which MODELS does not list")
+    return ModelSettings(env.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", key, secret, default, offered)
+
+
+def _numbers(env: Mapping[str, str], kind: type[Limits] | type[Timing], prefix: str) -> dict[str, Any]:
+    """The fields of `kind` that the environment sets, named as they are, in capitals: MAX_BODY_BYTES, STALL_S, SETTLE_DELAY_S."""
+    given: dict[str, Any] = {}
+    for spec in fields(kind):
+        name = prefix + spec.name.upper()
+        if text := env.get(name):
+            given[spec.name] = _positive(name, text, int if spec.type is int else float)
+    return given
+
+
+def _positive(name: str, text: str, parse: Callable[[str], _Number]) -> _Number:
+    try:
+        number = parse(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, which is not a number") from None
+    if not 0 < number < 2**31:
+        raise ValueError(f"{name} must be above 0")
+    return number

@@ -1,0 +1,66 @@
+"""SnapStart: what the Lambda Web Adapter asks of the application around a snapshot of its process.
+
+Before it: make what the first turn would have to make, and leave no connection open. After a restore: renew what no two
+instances may share. Routes of the adapter's alone: it posts to them itself, and only inside Lambda are they there at all.
+"""
+
+import asyncio
+import os
+import random
+import ssl
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from functions.chat_stream.aws import Aws
+from functions.chat_stream.model import Model
+from functions.chat_stream.secret import ModelKey
+from functions.chat_stream.session import Session
+from functions.common import auth, problems
+
+BEFORE: Final = "/_snapshot/before"  # the stack sets AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH to it
+AFTER: Final = "/_snapshot/after"  # … and AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH to it
+# On every request that came from outside, and on none of the adapter's own.
+_INVOCATION: Final = "x-amzn-request-context"
+_SEED_BYTES: Final = 32
+
+
+class Snapshot:
+    """The two hooks, over what is made on first use and what holds connections."""
+
+    def __init__(self, session: Session, aws: Aws, key: ModelKey, model: Model) -> None:
+        self._session = session
+        self._aws = aws
+        self._key = key
+        self._model = model
+
+    def routes(self) -> list[Route]:
+        return [Route(BEFORE, self.before, methods=["POST"]), Route(AFTER, self.after, methods=["POST"])]
+
+    async def before(self, request: Request) -> Response:
+        """Makes the clients of AWS and of the model, TLS contexts included, and closes every connection."""
+        _only_the_adapter(request)
+        await asyncio.to_thread(self._aws.warm)
+        await asyncio.to_thread(self._key.warm)
+        await asyncio.to_thread(auth.warm)
+        await self._model.warm()
+        self._session.drop_connections()
+        await self._model.drop_connections()
+        return Response(status_code=204)
+
+    async def after(self, request: Request) -> Response:
+        """Seeds anew what was seeded before the snapshot. Keys and secrets are fetched by the first request that needs them.
+
+        Ids need nothing: they come from the kernel, which Lambda seeds anew itself.
+        """
+        _only_the_adapter(request)
+        random.seed(os.urandom(_SEED_BYTES))  # the jitter of retries: instances of one snapshot must not retry in step
+        ssl.RAND_add(os.urandom(_SEED_BYTES), _SEED_BYTES)
+        return Response(status_code=204)
+
+
+def _only_the_adapter(request: Request) -> None:
+    if _INVOCATION in request.headers:
+        raise problems.NotFound

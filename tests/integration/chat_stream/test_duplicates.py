@@ -1,0 +1,140 @@
+"""The same turn sent twice: one model call that counts, one stored turn, the same answer for both."""
+
+import threading
+import time
+
+import pytest
+
+from functions.common.ids import new_id
+from local.model.script import done, finish, pause, token, tokens
+from tests.support.chat import Api, Stream, user
+from tests.support.system import System
+from tests.support.wire import late
+
+
+def body(turn_id: str, content: str = "hi") -> dict[str, object]:
+    return {"turnId": turn_id, "messages": [user(content)]}
+
+
+def test_posted_again_after_its_end_it_is_replayed(chat_system: System) -> None:
+    chat_system.persisting()
+    turn_id = new_id()
+    chat_system.model.plays(token("Hel"), token("lo"), finish(), done())
+    first = chat_system.api.post(body(turn_id))
+
+    again = chat_system.api.post(body(turn_id))
+
+    assert [seen.event for seen in again.events] == [seen.event for seen in first.events]
+    assert len(chat_system.model.requests) == 1
+
+
+def test_posted_again_while_it_runs_both_see_the_same_events(chat_system: System) -> None:
+    chat_system.persisting()
+    turn_id = new_id()
+    chat_system.model.plays(tokens(*"abcdefgh", delay_s=0.1), finish(), done())
+
+    first, second = at_once(chat_system.api, chat_system.api, turn_id)
+
+    assert [seen.event for seen in second.events] == [seen.event for seen in first.events]
+    assert len(chat_system.model.requests) == 1
+
+
+def test_posted_to_another_instance_it_is_replayed_from_there(chat_system: System) -> None:
+    chat_system.persisting()
+    one, other = chat_system.serve(), chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(token("Hel"), token("lo"), finish(), done())
+    first = one.post(body(turn_id))
+    chat_system.model.plays(pause(2), token("never shown"), finish(), done())
+
+    again = other.post(body(turn_id))
+
+    assert [(seen.id, seen.event) for seen in again.events] == [(seen.id, seen.event) for seen in first.events]
+
+
+@pytest.mark.parametrize("same_instance", [True, False])
+def test_posted_twice_at_the_same_instant_it_is_stored_once(chat_system: System, same_instance: bool) -> None:
+    chat_system.persisting()
+    one = chat_system.serve()
+    other = one if same_instance else chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.always_plays(pause(1), tokens("one ", "two ", "three", delay_s=0.1), finish(), done())
+
+    first, second = at_once(one, other, turn_id)
+    chat_system.persist()
+
+    assert first.text == second.text == "one two three"
+    assert first.last == second.last
+    messages = chat_system.messages(first.last["conversationId"])
+    assert [(message["role"], message["content"]) for message in messages] == [("user", "hi"), ("assistant", "one two three")]
+
+
+@pytest.mark.parametrize("same_instance", [True, False])
+def test_the_same_id_for_another_request_is_refused_and_stores_nothing(chat_system: System, same_instance: bool) -> None:
+    chat_system.persisting()
+    one = chat_system.serve()
+    other = one if same_instance else chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(token("first"), finish(), done())
+    first = one.post(body(turn_id))
+    chat_system.model.plays(pause(5), token("second"), finish(), done())
+
+    refused = other.post(body(turn_id, "something else"))
+    chat_system.persist()
+
+    if same_instance:
+        assert (refused.status, refused.problem["code"]) == (409, "duplicate_turn")
+    else:
+        assert refused.types == ["start", "error"]
+        assert refused.last["code"] == "duplicate_turn"
+        chat_system.model.wait_closed(2)
+    stored = chat_system.messages(first.last["conversationId"])
+    assert [message["content"] for message in stored] == ["hi", "first"]
+
+
+def test_a_second_run_whose_tokens_were_shown_already_says_so_and_stores_nothing(chat_system: System) -> None:
+    one, other = chat_system.serve(RECEIPT_WAIT_S="0.1"), chat_system.serve(RECEIPT_WAIT_S="0.1")
+    turn_id = new_id()
+    chat_system.model.plays(token("the first answer"), finish(), done())
+    one.post(body(turn_id))
+    chat_system.model.plays(token("another answer"), pause(2), finish(), done())
+    with chat_system.wire.fault("PutItem", late(0.4)):
+        second = other.post(body(turn_id))
+    chat_system.persist()
+
+    assert second.types == ["start", "token", "error"]
+    assert (second.last["code"], second.last["partial"]) == ("duplicate_turn", False)
+    conversation_id = one.turn(turn_id)["conversationId"]
+    assert [message["content"] for message in chat_system.messages(conversation_id)] == ["hi", "the first answer"]
+
+
+def test_a_second_run_whose_short_answer_was_over_first_says_so_at_once(chat_system: System) -> None:
+    one, other = chat_system.serve(RECEIPT_WAIT_S="0.1"), chat_system.serve(RECEIPT_WAIT_S="0.1")
+    turn_id = new_id()
+    chat_system.model.always_plays(token("short"), finish(), done())
+    one.post(body(turn_id))
+    chat_system.queued()
+    began = time.monotonic()
+    with chat_system.wire.fault("PutItem", late(0.4)):
+        second = other.post(body(turn_id))
+
+    assert (second.last["code"], second.last["partial"]) == ("duplicate_turn", False)
+    assert time.monotonic() - began < 3
+    assert chat_system.queued() == []
+
+
+def at_once(one: Api, other: Api, turn_id: str) -> tuple[Stream, Stream]:
+    results: list[Stream] = []
+    gate = threading.Barrier(2)
+
+    def post(api: Api) -> None:
+        gate.wait()
+        results.append(api.post(body(turn_id)))
+
+    threads = [threading.Thread(target=post, args=(api,)) for api in (one, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    first, second = results
+    return first, second

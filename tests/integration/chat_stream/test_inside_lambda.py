@@ -1,0 +1,77 @@
+"""What differs inside Lambda: the adapter's deadline is believed, and the adapter's snapshot hooks are there."""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from functions.chat_stream.snapshot import AFTER, BEFORE
+from local.model.script import done, finish, pause, stall, token
+from tests.oidc import OidcProvider
+from tests.support.chat import Api
+from tests.support.system import System
+
+_CONTEXT = "x-amzn-lambda-context"
+
+
+@pytest.fixture
+def inside(chat_system: System) -> Iterator[Api]:
+    """A client of the function as it runs inside Lambda, signed in."""
+    with OidcProvider() as issuer:
+        api = chat_system.serve(
+            AWS_LAMBDA_FUNCTION_NAME="chat", OIDC_ISSUER=issuer.issuer, OIDC_AUDIENCE=issuer.audience, RECEIPT_WAIT_S="0.1"
+        )
+        api.http.headers["authorization"] = f"Bearer {issuer.token()}"
+        yield api
+
+
+def context(seconds: float) -> dict[str, str]:
+    """The adapter's header for an invocation that has so many seconds left."""
+    return {_CONTEXT: json.dumps({"request_id": "r", "deadline": int((time.time() + seconds) * 1000)})}
+
+
+def test_the_invocation_s_deadline_ends_the_turn_in_time(inside: Api, chat_system: System) -> None:
+    chat_system.model.plays(token("half"), stall())
+    inside.http.headers |= context(16.0)  # the reserve is 15
+    stream = inside.say("hi")
+    assert (stream.last["type"], stream.last["code"], stream.last["partial"]) == ("error", "deadline", True)
+    assert stream.events[-1].at - stream.began < 5
+
+
+def test_outside_lambda_the_same_header_means_nothing(chat_system: System) -> None:
+    chat_system.model.plays(token("a"), pause(0.5), token("b"), finish(), done())
+    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    api.http.headers |= context(0.0)
+    stream = api.say("hi")
+    assert stream.last["type"] == "complete"
+    assert stream.text == "ab"
+
+
+def test_a_function_that_has_been_through_a_snapshot_works_on(inside: Api, chat_system: System) -> None:
+    chat_system.model.always_plays(token("hi"), finish(), done())
+    assert inside.say("before").last["type"] == "complete"
+    assert inside.http.post(BEFORE).status_code == 204
+    assert inside.http.post(AFTER).status_code == 204
+    assert inside.say("after").last["type"] == "complete"
+
+
+def test_restored_instances_draw_different_jitter(inside: Api) -> None:
+    draws = []
+    for _ in range(2):  # two instances of one snapshot begin with one state
+        random.seed(1)
+        inside.http.post(AFTER)
+        draws.append(random.random())
+    assert draws[0] != draws[1]
+
+
+@pytest.mark.parametrize("path", [BEFORE, AFTER])
+def test_the_hooks_are_not_for_whoever_calls_the_function(inside: Api, path: str) -> None:
+    answer = inside.http.post(path, headers={"x-amzn-request-context": "{}"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", [BEFORE, AFTER])
+def test_outside_lambda_there_are_no_hooks(chat_system: System, path: str) -> None:
+    assert chat_system.api.http.post(path).status_code == 404

@@ -1,0 +1,168 @@
+"""Leaving, coming back and stopping: from any instance, with no event missed, doubled or made up."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from functions.common.ids import new_id
+from functions.common.turns import read_turn
+from infra.resources import TURNS
+from local.model.script import Step, done, endless, finish, pause, token, tokens, wait_for
+from tests.support.chat import Api, Stream, read, serving, settings, user
+from tests.support.system import System
+from tests.support.wire import late
+
+
+def seen(stream: Stream) -> list[tuple[int, dict[str, object]]]:
+    return [(one.id, one.event) for one in stream.events]
+
+
+def test_a_finished_turn_is_replayed_from_any_event_on(chat_system: System) -> None:
+    chat_system.persisting()
+    chat_system.model.plays(tokens("a", "b", "c", delay_s=0.02), finish(), done())
+    whole = chat_system.serve().say("hi")
+    other = chat_system.serve()
+    turn_id = whole.last["turnId"]
+
+    for after in range(len(whole.events) + 1):
+        assert seen(other.resume(turn_id, after)) == seen(whole)[after:]
+
+
+def test_a_running_turn_is_followed_live_from_another_instance(chat_system: System) -> None:
+    chat_system.persisting()
+    one, other = chat_system.serve(), chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(tokens(*(f"{number} " for number in range(30)), delay_s=0.1), finish(), done())
+    streams: list[Stream] = []
+    talking = threading.Thread(target=lambda: streams.append(one.post({"turnId": turn_id, "messages": [user("count")]})))
+    talking.start()
+    wait_for_event(chat_system, turn_id, 5)
+
+    followed = other.resume(turn_id, after=3)
+    talking.join(20)
+
+    (whole,) = streams
+    assert seen(followed) == seen(whole)[3:]
+    assert followed.events[0].at < whole.events[-1].at - 1, "it was live, not a replay of the end"
+
+
+def test_the_query_may_carry_the_last_event_id(chat_system: System) -> None:
+    whole = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+
+    with chat_system.api.http.stream("GET", f"/api/turns/{whole.last['turnId']}/stream?lastEventId=2") as response:
+        assert seen(read(response)) == seen(whole)[2:]
+
+
+def test_a_client_that_leaves_does_not_end_the_turn(chat_system: System) -> None:
+    chat_system.persisting()
+    api = chat_system.serve()
+    go = threading.Event()
+    chat_system.model.plays(token("before "), wait_for(go), token("after"), finish(), done())
+
+    left = api.post({"messages": [user("hi")]}, until="token")
+    go.set()
+
+    turn_id = left.events[0].event["turnId"]
+    wait_for_claim(api, turn_id)
+    resumed = api.resume(turn_id)
+    assert resumed.text == "before after", seen(resumed)
+    chat_system.persist()
+    answer = chat_system.messages(api.turn(turn_id)["conversationId"])[-1]
+    assert (answer["content"], answer["status"]) == ("before after", "complete")
+
+
+@pytest.mark.parametrize("beginning", [[token("so far ")], [pause(0.3)]], ids=["after tokens", "before any token"])
+def test_stop_from_another_instance_ends_the_turn_within_about_a_second(chat_system: System, beginning: list[Step]) -> None:
+    chat_system.persisting()
+    one, other = chat_system.serve(), chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(*beginning, endless("more ", delay_s=0.05))
+    streams: list[Stream] = []
+    talking = threading.Thread(target=lambda: streams.append(one.post({"turnId": turn_id, "messages": [user("go on")]})))
+    talking.start()
+    wait_for_claim(other, turn_id)
+
+    asked = time.monotonic()
+    response = other.stop(turn_id)
+    talking.join(20)
+    chat_system.persist()
+
+    (stream,) = streams
+    assert response.status_code == 202
+    assert stream.events[-1].at - asked < 1.5
+    assert (stream.last["type"], stream.last["status"]) == ("complete", "stopped")
+    assert other.turn(turn_id)["status"] == "stopped"
+    answer = chat_system.messages(stream.last["conversationId"])[-1]
+    assert (answer["content"], answer["status"]) == (stream.text, "stopped")
+    chat_system.model.wait_closed()
+
+
+def test_stopping_a_turn_that_is_over_changes_nothing(chat_system: System) -> None:
+    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    whole = api.say("hi")
+    turn_id = whole.last["turnId"]
+
+    assert api.stop(turn_id).status_code == 202
+
+    assert api.turn(turn_id)["status"] == "complete"
+    assert seen(api.resume(turn_id)) == seen(whole)
+
+
+def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> None:
+    chat_system.model.plays(token("so far"), pause(30))
+    streams: list[Stream] = []
+    with serving(settings(chat_system.model.url, TURNS.name, chat_system.queue_url)) as url:
+        api = Api(url)
+        talking = threading.Thread(target=lambda: streams.append(api.say("hi")))
+        talking.start()
+        chat_system.model.wait_for_request()
+        wait_until(lambda: bool(chat_system.wire.calls("SendMessageBatch")))
+    talking.join(10)
+    api.close()
+
+    (stream,) = streams
+    assert (stream.last["type"], stream.last["code"], stream.last["partial"]) == ("error", "deadline", True)
+    chat_system.persist()
+    conversation_id = chat_system.api.turn(stream.events[0].event["turnId"])["conversationId"]
+    answer = chat_system.messages(conversation_id)[-1]
+    assert (answer["content"], answer["status"], answer["error"]) == ("so far", "failed", "deadline")
+
+
+def wait_for_claim(api: Api, turn_id: str) -> None:
+    wait_until(lambda: api.http.get(f"/api/turns/{turn_id}").status_code == 200)
+
+
+def wait_for_event(system: System, turn_id: str, number: int) -> None:
+    """Until event `number` is in a checkpoint."""
+
+    def there() -> bool:
+        view = read_turn(system.dynamodb, TURNS.name, turn_id, "local")
+        return view is not None and any(checkpoint.last >= number for checkpoint in view.checkpoints)
+
+    wait_until(there)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def test_a_follower_waits_for_the_end_of_the_log_when_the_answer_is_stored_before_it(chat_system: System) -> None:
+    chat_system.persisting()
+    one, other = chat_system.serve(), chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(token("whole"), finish(), done())
+    streams: list[Stream] = []
+    with chat_system.wire.fault("TransactWriteItems", late(1)):
+        talking = threading.Thread(target=lambda: streams.append(one.post({"turnId": turn_id, "messages": [user("hi")]})))
+        talking.start()
+        wait_until(lambda: other.http.get(f"/api/turns/{turn_id}").json().get("status") == "complete")
+
+        followed = other.resume(turn_id)
+        talking.join(20)
+
+    assert seen(followed) == seen(streams[0])

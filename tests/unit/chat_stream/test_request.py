@@ -1,0 +1,131 @@
+"""What a body becomes: ids, depths and parents, the prompt, the title, and a digest that tells two requests apart."""
+
+from typing import Any
+
+import pytest
+
+from functions.chat_stream.buds import Bud
+from functions.chat_stream.request import TurnRequest, read_body, turn_request
+from functions.chat_stream.settings import Limits
+from functions.common import problems
+from functions.common.access import Caller
+from functions.common.api import ChatBody
+from functions.common.ids import is_uuid, new_id
+
+ALICE = Caller("alice", frozenset({"team"}))
+BUD = Bud(
+    id="default", name="B", system=("be kind",), models=("m",), default_model="m", temperature=0.5, allow_client_system=True
+)
+NOW = "2026-11-22T00:00:00.000Z"
+
+
+def request(body: dict[str, Any], conversation_id: str | None = None, caller: Caller = ALICE) -> TurnRequest:
+    return turn_request(ChatBody.model_validate(body), conversation_id, caller, {"default": BUD}, Limits(), NOW)
+
+
+def message(role: str, content: str, message_id: str | None = None) -> dict[str, Any]:
+    return {"role": role, "content": content, **({"id": message_id} if message_id else {})}
+
+
+def test_a_new_conversation_stores_all_its_messages_in_a_chain() -> None:
+    made = request({"messages": [message("assistant", "Hello!"), message("system", "rules"), message("user", "hi")]})
+
+    first, second, third = made.new_messages
+    assert [one.depth for one in made.new_messages] == [0, 1, 2]
+    assert [one.parent_id for one in made.new_messages] == [None, first.id, second.id]
+    assert (made.head.parent_id, made.head.depth, made.head.new) == (third.id, 3, True)
+    assert made.head.workspace_id == "alice"
+    assert is_uuid(made.head.conversation_id)
+
+
+def test_what_follows_the_parent_is_new_and_only_that() -> None:
+    stored, parent, conversation = new_id(), new_id(), new_id()
+    body = {
+        "messages": [message("user", "a", stored), message("assistant", "b", parent), message("user", "c")],
+        "parentId": parent,
+    }
+
+    made = request(body, conversation)
+
+    (new,) = made.new_messages
+    assert (new.content, new.parent_id, new.depth) == ("c", parent, 2)
+    assert (made.head.conversation_id, made.head.new, made.head.workspace_id) == (conversation, False, None)
+
+
+def test_a_regeneration_adds_nothing() -> None:
+    question = new_id()
+
+    made = request({"messages": [message("user", "a", question)], "parentId": question}, new_id())
+
+    assert made.new_messages == []
+    assert (made.head.parent_id, made.head.depth) == (question, 1)
+
+
+def test_the_prompt_is_the_buds_and_then_the_branch_without_empty_answers() -> None:
+    made = request({"messages": [message("user", "a"), message("assistant", ""), message("user", "b")]})
+
+    assert made.prompt == [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": "b"},
+    ]
+    assert made.temperature == 0.5
+
+
+def test_the_same_turn_names_the_same_things_on_every_instance() -> None:
+    body = {"turnId": new_id(), "messages": [message("user", "a"), message("user", "b")]}
+
+    assert request(body) == request(body)
+
+
+def test_another_users_turn_of_the_same_id_names_other_things() -> None:
+    body = {"turnId": new_id(), "messages": [message("user", "a")]}
+
+    mine, theirs = request(body), request(body, caller=Caller("mallory", frozenset()))
+
+    assert mine.head.conversation_id != theirs.head.conversation_id
+    assert mine.new_messages[0].id != theirs.new_messages[0].id
+
+
+def test_the_digest_tells_content_apart_but_not_the_order_of_keys_or_defaults() -> None:
+    turn_id = new_id()
+    plain = request({"turnId": turn_id, "messages": [message("user", "a")]}).head.digest
+
+    assert request({"messages": [{"content": "a", "role": "user", "meta": {}}], "turnId": turn_id}).head.digest == plain
+    for other in (
+        {"messages": [message("user", "b")]},
+        {"messages": [message("user", "a")], "workspaceId": "team"},
+        {"messages": [message("user", "a")], "model": "m"},
+    ):
+        assert request({"turnId": turn_id, **other}).head.digest != plain
+    assert request({"turnId": turn_id, "messages": [message("user", "a")]}, new_id()).head.digest != plain
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("hi", "hi"),
+        ("  first   line \nsecond", "first line"),
+        (" \n\t ", "New chat"),
+        ("word " * 30, ("word " * 15).strip() + "…"),
+        ("x" * 100, "x" * 79 + "…"),
+    ],
+)
+def test_the_title_is_the_first_line_cut_at_a_word(text: str, title: str) -> None:
+    assert request({"messages": [message("user", text)]}).head.title == title
+
+
+def test_a_workspace_of_the_caller_is_taken_and_a_strangers_refused() -> None:
+    body = {"messages": [message("user", "a")]}
+
+    assert request({**body, "workspaceId": "team"}).head.workspace_id == "team"
+    with pytest.raises(problems.ForbiddenWorkspace):
+        request({**body, "workspaceId": "theirs"})
+
+
+def test_an_error_names_the_field_and_never_its_value() -> None:
+    with pytest.raises(problems.InvalidRequest) as caught:
+        read_body(b'{"messages":[{"role":"a secret role","content":"x"}]}', Limits())
+
+    assert caught.value.fields[0].field == "messages.0.role"
+    assert "secret" not in str(caught.value.document())

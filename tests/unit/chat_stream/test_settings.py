@@ -1,0 +1,54 @@
+"""Settings: read once, checked, and an error names the variable at fault."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from functions.chat_stream.settings import Limits, Settings, Timing
+
+LEAST = {"TURNS_TABLE": "turns", "QUEUE_URL": "http://q", "OPENAI_API_KEY": "sk"}
+PROVIDER = {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "chat"}
+
+
+def test_the_least_environment_gives_the_documented_defaults() -> None:
+    settings = Settings.from_env(LEAST)
+
+    assert (settings.limits, settings.timing) == (Limits(), Timing())
+    assert settings.limits.message_bytes == 204_800
+    assert settings.model.base_url == "https://api.openai.com/v1"
+    assert settings.model.offered == (settings.model.default,)
+    assert settings.auth.issuer is None
+
+
+def test_every_limit_and_time_can_be_set() -> None:
+    settings = Settings.from_env({**LEAST, "MAX_BODY_BYTES": "7", "STALL_S": "1.5", "SETTLE_DELAY_S": "3"})
+
+    assert settings.limits.body_bytes == 7
+    assert (settings.timing.stall_s, settings.timing.settle_delay_s) == (1.5, 3)
+
+
+def test_the_client_id_is_the_audience_unless_given() -> None:
+    assert Settings.from_env({**LEAST, **PROVIDER}).client_id == "chat"
+    assert Settings.from_env({**LEAST, **PROVIDER, "OIDC_CLIENT_ID": "web"}).client_id == "web"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"TURNS_TABLE": ""}, "TURNS_TABLE"),
+        ({"QUEUE_URL": ""}, "QUEUE_URL"),
+        ({"OPENAI_API_KEY": ""}, "OPENAI_API_KEY"),
+        ({"STALL_S": "soon"}, "STALL_S"),
+        ({"STALL_S": "nan"}, "STALL_S"),
+        ({"MAX_MESSAGES": "1.5"}, "MAX_MESSAGES"),
+        ({"MAX_MESSAGES": "0"}, "MAX_MESSAGES"),
+        ({"DEFAULT_MODEL": "a", "MODELS": "b,c"}, "DEFAULT_MODEL"),
+        ({"OIDC_ISSUER": "https://id.example"}, "OIDC_AUDIENCE"),
+        ({"OIDC_AUDIENCE": "chat"}, "OIDC_ISSUER"),
+        ({"OIDC_ISSUER": "http://id.example", "OIDC_AUDIENCE": "chat"}, "https"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "chat"}, "sign-in"),
+    ],
+)
+def test_a_setting_that_is_not_right_is_named(changed: Mapping[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Settings.from_env({**LEAST, **changed})
