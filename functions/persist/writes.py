@@ -1,0 +1,98 @@
+"""The single writes that a turn makes in a conversation, each under the condition that settles its races."""
+
+import json
+from typing import Final
+
+from functions.common import keys
+from functions.common.records import Answer, NewMessage, TurnHead
+from functions.common.turns import INTERRUPTED, STREAMING
+from functions.persist.entries import Tables, What, Write, check, update
+
+# Which workspace owns a conversation is asked in the very write, so that no race lets a turn into another's.
+_OWNED: Final = "#workspace_id = :workspace_id AND attribute_not_exists(#deleted_at)"
+_OWNED_NAMES: Final = ("workspace_id", "deleted_at")
+# The latest activity wins, whatever the order of arrival. An equal one passes: a repeat changes nothing. Two turns of the same
+# millisecond are told apart by the model's name, only so that every order gives the same table.
+_NEWER: Final = "(#activity < :activity OR (#activity = :activity AND #model <= :model))"
+_TOUCHED: Final = f"{_OWNED} AND {_NEWER}"
+_MADE_OR_TOUCHED: Final = f"attribute_not_exists(#workspace_id) OR ({_TOUCHED})"
+
+# An answer replaces its placeholder, or what a settling made of it; a repeat, or a settling that comes late, fails here.
+_ANSWER_OPEN: Final = f"attribute_not_exists(#status) OR #status IN (:{STREAMING}, :{INTERRUPTED})"
+_PLACEHOLDER_ONLY: Final = f"attribute_not_exists(#status) OR #status = :{STREAMING}"
+_ANSWER_PARTS: Final = frozenset({"reasoning", "finish_reason", "usage", "error"})
+
+
+def tombstone_absent(tables: Tables, turn: TurnHead) -> Write:
+    """What is deleted stays deleted: META is gone then, and a late record of its first turn would make it anew."""
+    return check(What.TOMBSTONE, tables.turns, keys.tombstone_key(turn.conversation_id), "attribute_not_exists(pk)")
+
+
+def meta_touched(tables: Tables, turn: TurnHead, workspace_id: str, updated_at: str) -> Write:
+    """META made, if the conversation begins with the turn, and brought to the turn's activity, unless it has seen a later one."""
+    replace = {"model": turn.model, "updated_at": updated_at, "activity": keys.activity(updated_at, turn.conversation_id)}
+    key = keys.meta_key(turn.conversation_id)
+    if not turn.new:
+        asked, names = {"workspace_id": workspace_id}, _OWNED_NAMES
+        return update(
+            What.META, tables.conversations, key, keep={}, replace=replace, condition=_TOUCHED, names=names, values=asked
+        )
+    keep = {"workspace_id": workspace_id, "bud_id": turn.bud_id, "created_at": turn.started_at}
+    if turn.title is not None:
+        keep["title"] = turn.title
+    condition = _MADE_OR_TOUCHED
+    return update(What.META, tables.conversations, key, keep=keep, replace=replace, condition=condition, names=("deleted_at",))
+
+
+def meta_owned(tables: Tables, turn: TurnHead, workspace_id: str) -> Write:
+    """META left as it is, only asked: it has seen a later activity than the turn's, or an earlier part of the same record."""
+    key = keys.meta_key(turn.conversation_id)
+    return check(What.META, tables.conversations, key, _OWNED, _OWNED_NAMES, {"workspace_id": workspace_id})
+
+
+def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
+    """A message as it first came. A repeat changes nothing and never fails; a late user message cannot overwrite an answer."""
+    keep = {"id": new.id, "role": new.role, "content": new.content, "status": "complete", "created_at": turn.started_at}
+    if new.parent_id is not None:
+        keep["parent_id"] = new.parent_id
+    if new.meta:
+        keep["meta"] = json.dumps(new.meta, ensure_ascii=False, separators=(",", ":"))
+    key = keys.message_key(turn.conversation_id, new.depth, new.id)
+    return update(What.MESSAGE, tables.conversations, key, keep=keep, replace={})
+
+
+def placeholder(tables: Tables, turn: TurnHead) -> Write:
+    """The answer's place, until the answer comes; it changes nothing when that was here first."""
+    keep = {**_head_of_answer(turn), "status": STREAMING}
+    return update(What.MESSAGE, tables.conversations, _answer_key(turn), keep=keep, replace={})
+
+
+def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool = False) -> Write:
+    """The answer as it ended, every part of an earlier ending replaced or removed.
+
+    `placeholder_only` is a settling that knows nothing: it must not take the place of one that knew the text.
+    """
+    parts = {"reasoning": ended.reasoning or None, "finish_reason": ended.finish_reason, "error": ended.error}
+    parts["usage"] = ended.usage.model_dump_json() if ended.usage else None
+    replace = {"status": ended.status, "content": ended.content}
+    replace |= {name: part for name, part in parts.items() if part is not None}
+    return update(
+        What.ANSWER,
+        tables.conversations,
+        _answer_key(turn),
+        keep=_head_of_answer(turn),
+        replace=replace,
+        drop=tuple(sorted(_ANSWER_PARTS - replace.keys())),
+        condition=_PLACEHOLDER_ONLY if placeholder_only else _ANSWER_OPEN,
+        values={STREAMING: STREAMING} if placeholder_only else {STREAMING: STREAMING, INTERRUPTED: INTERRUPTED},
+    )
+
+
+def _answer_key(turn: TurnHead) -> keys.Key:
+    return keys.message_key(turn.conversation_id, turn.depth, turn.turn_id)
+
+
+def _head_of_answer(turn: TurnHead) -> dict[str, str]:
+    who = {"turn_id": turn.turn_id, "user_id": turn.user_id}
+    head = {"id": turn.turn_id, "role": "assistant", "created_at": turn.started_at, **who}
+    return head if turn.parent_id is None else {**head, "parent_id": turn.parent_id}
