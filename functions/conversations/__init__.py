@@ -1,0 +1,1 @@
+"""Reading, renaming, exporting and deleting conversations: the API's plain request-and-answer half."""

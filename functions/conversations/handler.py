@@ -1,0 +1,40 @@
+"""The function's entry: everything is made on the first invocation, then kept."""
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from functions.common.auth import TokenVerifier
+from functions.common.log import get_logger
+from functions.conversations.gate import Event, Gate
+from functions.conversations.routes import Routes
+from functions.conversations.settings import Settings
+from functions.conversations.store import Store
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
+    """Answers one request to the function URL."""
+    return gate()(event, context)
+
+
+@lru_cache(maxsize=1)
+def gate() -> Gate:
+    """What answers, built from the environment; raises ValueError when a setting is missing."""
+    settings = Settings.from_env(os.environ)
+    logger = get_logger("conversations")
+    store = Store(dynamodb(), settings.conversations_table, settings.turns_table)
+    return Gate(Routes(store, logger, settings.quotas).app, TokenVerifier(settings.auth), settings.authorization_header, logger)
+
+
+@lru_cache(maxsize=1)
+def dynamodb() -> "DynamoDBClient":
+    """The client. DynamoDB answers in milliseconds; what takes seconds is lost, and a person is waiting."""
+    config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
+    return boto3.client("dynamodb", config=config)

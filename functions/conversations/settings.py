@@ -1,0 +1,38 @@
+"""The function's settings: read once from the environment, checked, frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from functions.common.auth import AuthSettings
+from functions.common.quotas import Quotas
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`authorization_header` is where the token lies: behind CloudFront the signature has taken `authorization` itself.
+
+    `quotas` are those `chat_stream` enforces: both functions get the same QUOTA_ variables.
+    """
+
+    conversations_table: str
+    turns_table: str
+    auth: AuthSettings
+    authorization_header: str = "authorization"
+    quotas: Quotas = field(default_factory=Quotas)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Raises ValueError with a sentence that names the variable at fault."""
+        return cls(
+            conversations_table=_required(env, "CONVERSATIONS_TABLE"),
+            turns_table=_required(env, "TURNS_TABLE"),
+            auth=AuthSettings.from_env(env),
+            authorization_header=(env.get("AUTHORIZATION_HEADER") or "authorization").lower(),
+            quotas=Quotas.from_env(env),
+        )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if value := env.get(name):
+        return value
+    raise ValueError(f"{name} is not set")

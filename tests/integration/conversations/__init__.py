@@ -1,0 +1,1 @@
+"""The conversations function against moto's DynamoDB."""
