@@ -1,0 +1,48 @@
+"""The embedded AWS: moto's server with the tables and the queue in it, as a process of its own (`python -m local.aws`).
+
+It keeps everything in memory, so its state lives as long as the process.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from infra.resources import CONVERSATIONS, PERSIST, TURNS
+from local.child import say_ready, wait_for_the_end
+from local.clients import client
+from local.environment import endpoint
+from local.moto_server import AtomicMotoServer
+from local.resources import create_queue, create_table
+
+
+@contextmanager
+def embedded_aws(port: int = 0, faulty: bool = False) -> Iterator[str]:
+    """An empty embedded AWS on loopback in a thread of this process; gives its endpoint URL."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line per request otherwise
+    server = AtomicMotoServer(port, faulty)
+    server.start()
+    try:
+        yield endpoint(server.get_host_and_port()[1])
+    finally:
+        server.stop()
+
+
+def create_resources(endpoint_url: str, visibility_timeout_s: int) -> None:
+    """The two tables and the queue with its dead-letter queue."""
+    dynamodb = client("dynamodb", endpoint_url)
+    for table in (CONVERSATIONS, TURNS):
+        create_table(dynamodb, table)
+    create_queue(client("sqs", endpoint_url), PERSIST, visibility_timeout_s=visibility_timeout_s)
+
+
+def main(env: Mapping[str, str]) -> None:
+    with embedded_aws(int(env["PORT"]), faulty=bool(env.get("EMBEDDED_AWS_FAULTS"))) as endpoint_url:
+        create_resources(endpoint_url, int(env["VISIBILITY_TIMEOUT_S"]))
+        say_ready()
+        wait_for_the_end()
+        os._exit(0)  # nothing outlives this process, so nothing needs half a second to be closed
+
+
+if __name__ == "__main__":
+    main(os.environ)

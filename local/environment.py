@@ -1,0 +1,128 @@
+"""The environment each process of the local run gets: the user's own, without any way to a real AWS account."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from infra.resources import CONVERSATIONS, PERSIST, SETTLE_DELAY_S, TURNS
+
+ACCOUNT: Final = "123456789012"  # moto's own
+REGION: Final = "eu-central-1"
+LOOPBACK: Final = "127.0.0.1"
+MODEL: Final = "demo"
+
+
+class Unusable(Exception):
+    """The local run cannot start as it is set up; the text is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user chose. `provider` says that a real provider answers, not the embedded model."""
+
+    host: str
+    port: int
+    chat_workers: int
+    visibility_timeout_s: int
+    grace_s: float
+    provider: bool
+    json_output: bool = False
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], json_output: bool = False) -> "Settings":
+        """Raises Unusable."""
+        host = env.get("HOST") or LOOPBACK
+        if not env.get("OIDC_ISSUER") and host not in {LOOPBACK, "localhost", "::1"}:
+            raise Unusable(f"HOST={host} would let strangers in: set OIDC_ISSUER and OIDC_AUDIENCE, or leave HOST alone.")
+        if bool(env.get("OIDC_ISSUER")) != bool(env.get("OIDC_AUDIENCE")):
+            raise Unusable("OIDC_ISSUER and OIDC_AUDIENCE go together: set both, or neither to run without sign-in.")
+        return cls(
+            host=host,
+            port=_number(env, "PORT", 8000, 0, 65535),
+            chat_workers=_number(env, "CHAT_WORKERS", 1, 1, 16),
+            visibility_timeout_s=_number(env, "VISIBILITY_TIMEOUT_S", 10, 0, 43200),
+            grace_s=_number(env, "GRACE_S", 10, 0, 900),
+            provider=bool(env.get("OPENAI_API_KEY") or env.get("OPENAI_BASE_URL")),
+            json_output=json_output,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the processes listen, chosen before any of them starts, so that they can all start at once."""
+
+    aws: int
+    model: int
+    conversations: int
+    chat: tuple[int, ...]
+
+    @classmethod
+    def free(cls, chat_workers: int) -> "Ports":
+        """Free ports of loopback, held together while choosing so that no two are the same."""
+        sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(3 + chat_workers)]
+        aws, model, conversations, *chat = [one.getsockname()[1] for one in sockets]
+        for one in sockets:
+            one.close()
+        return cls(aws, model, conversations, tuple(chat))
+
+
+def endpoint(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}"
+
+
+def queue_url(endpoint_url: str) -> str:
+    return f"{endpoint_url}/{ACCOUNT}/{PERSIST.name}"
+
+
+def aws_environment(endpoint_url: str) -> dict[str, str]:
+    """Makes every AWS SDK talk to the embedded AWS and to nothing else."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def base(env: Mapping[str, str], ports: Ports) -> dict[str, str]:
+    """What all processes share: the user's environment, the embedded AWS in place of any real one."""
+    kept = {name: value for name, value in env.items() if not name.startswith("AWS_")}
+    # A proxy is for the way to a real provider, not for the way to the next process.
+    no_proxy = ",".join(filter(None, [env.get("NO_PROXY") or env.get("no_proxy"), LOOPBACK, "localhost"]))
+    return {
+        **kept,
+        **aws_environment(endpoint(ports.aws)),
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        "PYTHONUNBUFFERED": "1",
+        "HOST": LOOPBACK,
+        "CONVERSATIONS_TABLE": CONVERSATIONS.name,
+        "TURNS_TABLE": TURNS.name,
+        "QUEUE_URL": queue_url(endpoint(ports.aws)),
+        "SETTLE_DELAY_S": env.get("SETTLE_DELAY_S") or str(SETTLE_DELAY_S),
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }
+
+
+def model_environment(env: Mapping[str, str], ports: Ports, provider: bool) -> dict[str, str]:
+    """Where the model is: the user's provider, or the embedded one."""
+    if provider:
+        return {"OPENAI_API_KEY": env.get("OPENAI_API_KEY") or "none"}
+    return {
+        "OPENAI_BASE_URL": f"{endpoint(ports.model)}/v1",
+        "OPENAI_API_KEY": "local",
+        "DEFAULT_MODEL": env.get("DEFAULT_MODEL") or (env.get("MODELS") or MODEL).split(",")[0].strip(),
+    }
+
+
+def _number(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise Unusable(f"{name}={text} is not a number from {least} to {most}.")
+    return int(text)

@@ -1,0 +1,39 @@
+"""moto's server with DynamoDB made atomic: its calls run one after the other, as moto itself leaves them to race.
+
+moto applies a transaction item by item, and undoes a failed one by putting back a copy of the whole table: beside a running
+transaction another call reads half of it, and a write beside a failing one is lost. SQS calls are left alone; they may wait long.
+"""
+
+import threading
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any, Final
+
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from local.faults import FaultyAws
+
+_DYNAMODB: Final = "DynamoDB_"  # how `X-Amz-Target` begins: DynamoDB_20120810.PutItem
+
+
+class AtomicMotoServer(ThreadedMotoServer):
+    """In a thread of this process, on loopback; port 0 takes a free one. `faulty`: its faults can be switched on."""
+
+    def __init__(self, port: int = 0, faulty: bool = False) -> None:
+        super().__init__("127.0.0.1", port, verbose=False)
+        self._dispatch = DomainDispatcherApplication(create_backend_app)
+        self._one_at_a_time = threading.Lock()
+        self._app = FaultyAws(self._answer) if faulty else self._answer
+
+    def _server_entry(self) -> None:
+        self._server = make_server(self._ip_address, self._port, self._app, True, request_handler=MotoRequestHandler)
+        self._server_ready_event.set()
+        self._server.serve_forever()
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        dynamodb = environ.get("HTTP_X_AMZ_TARGET", "").startswith(_DYNAMODB)
+        with self._one_at_a_time if dynamodb else nullcontext():
+            answer: Iterable[bytes] = self._dispatch(environ, start_response)
+        return answer
