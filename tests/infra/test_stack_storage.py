@@ -1,0 +1,131 @@
+"""Tables, queues, the key's secret: what they are made of, and what becomes of them."""
+
+import pytest
+
+from infra.resources import CONVERSATIONS, PERSIST, PERSIST_TIMEOUT_S, TURNS, Table
+from tests.infra.conftest import Stack, synthesised
+
+pytestmark = pytest.mark.xdist_group("stack")  # one worker synthesises for all
+
+TABLE = "AWS::DynamoDB::GlobalTable"
+
+
+@pytest.mark.parametrize(("name", "spec"), [("TablesConversations", CONVERSATIONS), ("TablesTurns", TURNS)])
+def test_a_table_is_made_from_the_definition_that_the_local_run_uses(stack: Stack, name: str, spec: Table) -> None:
+    table = stack.one(TABLE, name)
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["KeySchema"] == schema(spec.partition_key, spec.sort_key)
+    assert {attribute["AttributeType"] for attribute in table["AttributeDefinitions"]} == {"S"}
+    indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
+    assert {name: index["KeySchema"] for name, index in indexes.items()} == {
+        index.name: schema(index.partition_key, index.sort_key) for index in spec.indexes
+    }
+    assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in indexes.values())
+    assert table.get("TimeToLiveSpecification") == (
+        {"AttributeName": spec.ttl_attribute, "Enabled": True} if spec.ttl_attribute else None
+    )
+
+
+def test_conversations_can_be_restored_to_any_second_and_cannot_be_deleted_by_mistake(stack: Stack) -> None:
+    (replica,) = stack.one(TABLE, "TablesConversations")["Replicas"]
+    assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert replica["DeletionProtectionEnabled"] is True
+    assert stack.resources[stack.name_of(TABLE, "TablesConversations")]["DeletionPolicy"] == "Retain"
+
+
+def test_turns_which_forget_within_a_day_go_with_the_stack(stack: Stack) -> None:
+    (replica,) = stack.one(TABLE, "TablesTurns")["Replicas"]
+    assert replica["DeletionProtectionEnabled"] is False
+    assert stack.resources[stack.name_of(TABLE, "TablesTurns")]["DeletionPolicy"] == "Delete"
+
+
+def test_a_record_that_cannot_be_stored_is_kept_for_14_days(stack: Stack) -> None:
+    queue, dead = stack.one("AWS::SQS::Queue", "PersistQueue7"), stack.one("AWS::SQS::Queue", "PersistQueueDead")
+    assert dead["MessageRetentionPeriod"] == 14 * 24 * 3600
+    target = {"Fn::GetAtt": [stack.name_of("AWS::SQS::Queue", "PersistQueueDead"), "Arn"]}
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": target, "maxReceiveCount": PERSIST.max_receive_count}
+    assert queue["MessageRetentionPeriod"] == PERSIST.retention_s
+
+
+def test_a_record_is_hidden_for_six_times_as_long_as_its_function_may_take(stack: Stack) -> None:
+    assert stack.function("Persist")["Timeout"] == PERSIST_TIMEOUT_S
+    assert stack.one("AWS::SQS::Queue", "PersistQueue7")["VisibilityTimeout"] >= 6 * PERSIST_TIMEOUT_S
+
+
+@pytest.mark.parametrize("name", ["PersistQueue7", "PersistQueueDead"])
+def test_a_queue_is_encrypted_and_answers_over_tls_only(stack: Stack, name: str) -> None:
+    assert stack.one("AWS::SQS::Queue", name)["SqsManagedSseEnabled"] is True
+    policies = stack.of_type("AWS::SQS::QueuePolicy").values()
+    queue = {"Ref": stack.name_of("AWS::SQS::Queue", name)}
+    (policy,) = [policy["Properties"] for policy in policies if policy["Properties"]["Queues"] == [queue]]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "sqs:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_persist_takes_batches_of_ten_tells_which_failed_and_is_bounded(stack: Stack) -> None:
+    source = stack.one("AWS::Lambda::EventSourceMapping")
+    assert source["BatchSize"] == 10
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 20}
+    assert source["EventSourceArn"] == {"Fn::GetAtt": [stack.name_of("AWS::SQS::Queue", "PersistQueue7"), "Arn"]}
+
+
+def test_the_key_s_secret_is_made_without_a_value(stack: Stack) -> None:
+    assert stack.one("AWS::SecretsManager::Secret").keys() == {"Description"}
+
+
+def test_a_secret_that_exists_is_used_by_its_name(full_stack: Stack) -> None:
+    assert full_stack.of_type("AWS::SecretsManager::Secret") == {}
+    assert full_stack.environment("ChatStream")["MODEL_KEY_SECRET"] == "our/model-key"
+
+
+def test_by_default_nothing_that_holds_data_goes_with_the_stack(stack: Stack) -> None:
+    kept = {
+        "AWS::SQS::Queue",
+        "AWS::SecretsManager::Secret",
+        "AWS::Cognito::UserPool",
+        "AWS::S3::Bucket",
+        "AWS::Logs::LogGroup",
+    }
+    found = {name: one["DeletionPolicy"] for name, one in stack.resources.items() if one["Type"] in kept}
+    assert set(found.values()) == {"Retain"}, found
+    assert stack.one("AWS::Cognito::UserPool")["DeletionProtection"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("context", [{"ephemeral": "true"}, {}])
+def test_an_ephemeral_stack_leaves_nothing_behind(full_stack: Stack, context: dict[str, str]) -> None:
+    ephemeral = synthesised(**context) if context else full_stack
+    policies = {name: one.get("DeletionPolicy", "Delete") for name, one in ephemeral.resources.items()}
+    assert set(policies.values()) == {"Delete"}, {name for name, policy in policies.items() if policy != "Delete"}
+    for table in ephemeral.of_type(TABLE).values():
+        assert table["Properties"]["Replicas"][0]["DeletionProtectionEnabled"] is False
+    for pool in ephemeral.of_type("AWS::Cognito::UserPool").values():
+        assert pool["Properties"]["DeletionProtection"] == "INACTIVE"
+    assert ephemeral.of_type("Custom::S3AutoDeleteObjects")
+
+
+def test_two_stages_share_no_name() -> None:
+    """What is named at all is named after the stage; the rest gets its name from CloudFormation."""
+    template = synthesised(stage="blue").template
+    named = {
+        f"{name}.{key}": value
+        for name, one in template["Resources"].items()
+        for key, value in one.get("Properties", {}).items()
+        if key in {"TableName", "QueueName", "FunctionName", "BucketName", "RoleName", "DashboardName", "UserPoolName", "Domain"}
+        and not (isinstance(value, dict) and {"Ref", "Fn::GetAtt"} & value.keys())
+    }
+    assert named
+    assert all("chat-blue" in str(value) for value in named.values()), named
+
+
+def test_a_restored_table_stands_in_for_the_stack_s_own() -> None:
+    restored = synthesised(conversationsTable="restored-1")
+    assert restored.name_of(TABLE, "Tables").startswith("TablesTurns")
+    for function in ("Persist", "Conversations"):
+        assert restored.environment(function)["CONVERSATIONS_TABLE"] == "restored-1"
+        assert ":table/restored-1" in str(restored.one("AWS::IAM::Policy", f"{function}Role"))
+
+
+def schema(partition_key: str, sort_key: str) -> list[dict[str, str]]:
+    return [{"AttributeName": partition_key, "KeyType": "HASH"}, {"AttributeName": sort_key, "KeyType": "RANGE"}]
