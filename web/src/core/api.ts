@@ -1,0 +1,131 @@
+// The API's client: one function per route, typed answers, typed errors.
+
+import { ApiError, problemOf, Unreachable } from "./problems";
+import type { AuthConfig, Bud, ChatBody, ConversationMeta, Message, Summary, TurnError } from "./types";
+
+/** Where the token comes from. `renew` says whether another try with a new token is worth it. */
+export interface Tokens {
+  current: () => Promise<string | null>;
+  renew: () => Promise<boolean>;
+}
+
+export interface ConversationPage extends Summary {
+  workspaceId: string;
+  messages: Message[];
+  cursor?: string;
+}
+
+export interface TurnState {
+  turnId: string;
+  status: Message["status"];
+  conversationId?: string;
+  durable: boolean;
+}
+
+interface Options {
+  method?: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+  keepalive?: boolean;
+}
+
+export type Api = ReturnType<typeof createApi>;
+
+export function createApi(tokens: Tokens, base = "") {
+  async function once(path: string, options: Options, body: string | undefined): Promise<Response> {
+    const headers = new Headers(options.headers);
+    const token = await tokens.current();
+    if (token) headers.set("authorization", `Bearer ${token}`);
+    if (body !== undefined) {
+      headers.set("content-type", "application/json");
+      // CloudFront signs the request to the function, and for a body it needs the digest from whoever sends it.
+      const digest = await sha256(body);
+      if (digest) headers.set("x-amz-content-sha256", digest);
+    }
+    const init: RequestInit = { method: options.method ?? "GET", headers, cache: "no-store" };
+    if (body !== undefined) init.body = body;
+    if (options.signal) init.signal = options.signal;
+    if (options.keepalive) init.keepalive = true;
+    try {
+      return await fetch(base + path, init);
+    } catch (error) {
+      if (options.signal?.aborted) throw error;
+      throw new Unreachable();
+    }
+  }
+
+  /** The response when it is a success; throws ApiError, Unreachable, or AbortError. */
+  async function ask(path: string, options: Options = {}): Promise<Response> {
+    const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+    let response = await once(path, options, body);
+    if (response.status === 401 && (await tokens.renew())) response = await once(path, options, body);
+    if (response.ok) return response;
+    const problem = await problemOf(response);
+    // A gateway that answers in the server's place says nothing about the request.
+    if (problem.code.startsWith("status_") && response.status >= 502) throw new Unreachable();
+    throw problem;
+  }
+
+  async function json<T>(path: string, options?: Options): Promise<T> {
+    const response = await ask(path, options);
+    try {
+      return (await response.json()) as T;
+    } catch {
+      throw new Unreachable();
+    }
+  }
+
+  const at = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
+  return {
+    config: () => json<{ version: string; auth: AuthConfig | null }>("/api/config"),
+    buds: () => json<Bud[]>("/api/buds"),
+    post: (conversationId: string | null, body: ChatBody, signal: AbortSignal) =>
+      ask(conversationId ? `/api/chat/${conversationId}` : "/api/chat", { method: "POST", body, signal }),
+    stream: (turnId: string, after: number, signal: AbortSignal) =>
+      ask(`/api/turns/${turnId}/stream`, { headers: { "last-event-id": String(after) }, signal }),
+    turn: (turnId: string) => json<TurnState>(`/api/turns/${turnId}`),
+    stop: (turnId: string) => ask(`/api/turns/${turnId}/stop`, { method: "POST" }),
+    list: (workspaceId: string | null, cursor: string | null) => {
+      const query = new URLSearchParams({ limit: "40" });
+      if (workspaceId) query.set("workspaceId", workspaceId);
+      if (cursor) query.set("cursor", cursor);
+      return json<{ items: Summary[]; cursor?: string }>(`/api/conversations?${query}`);
+    },
+    /** The conversation with all of its messages, however many pages they take. */
+    conversation: async (id: string) => {
+      const whole = await json<ConversationPage>(`${at(id)}?limit=500`);
+      for (let cursor = whole.cursor; cursor; ) {
+        const page = await json<ConversationPage>(`${at(id)}?limit=500&cursor=${encodeURIComponent(cursor)}`);
+        whole.messages.push(...page.messages);
+        cursor = page.cursor;
+      }
+      return toConversation(whole);
+    },
+    rename: (id: string, title: string) => json<Summary>(at(id), { method: "PATCH", body: { title } }),
+    remove: (id: string, keepalive = false) => ask(at(id), { method: "DELETE", keepalive }),
+    export: async (id: string) => (await ask(`${at(id)}/export`)).blob(),
+  };
+}
+
+function toConversation(page: ConversationPage): { meta: ConversationMeta; messages: Message[] } {
+  const { title, workspaceId, budId, model, createdAt, updatedAt } = page;
+  return {
+    meta: { title, workspaceId, budId, model, createdAt, updatedAt },
+    messages: page.messages.map((message) => {
+      const { error, ...rest } = message as unknown as Omit<Message, "error"> & { error?: string };
+      return error === undefined
+        ? rest
+        : { ...rest, error: { code: error, message: "", retryable: true } satisfies TurnError };
+    }),
+  };
+}
+
+/** Lower-case hex; null where the browser gives no digests (a page that is not from a secure origin). */
+async function sha256(text: string): Promise<string | null> {
+  if (!globalThis.crypto?.subtle) return null;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export { ApiError, Unreachable };

@@ -1,0 +1,132 @@
+// Who uses the client. Locally nobody signs in, and none of the sign-in library is loaded; a 401 is what changes that.
+
+import type { UserManager } from "oidc-client-ts";
+import { createStore } from "zustand/vanilla";
+import type { Tokens } from "./api";
+import { remembered } from "./session";
+import type { AuthConfig } from "./types";
+
+export interface AuthState {
+  state: "open" | "signedOut" | "signedIn";
+  name: string;
+  workspaces: string[];
+  /** The last attempt to sign in failed. */
+  failed: boolean;
+}
+
+export const CALLBACK = "/signed-in";
+const CLAIMS = ["workspaces", "cognito:groups"]; // the claims that may list them: ours, and Cognito's
+
+export type Auth = ReturnType<typeof createAuth>;
+
+export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
+  const store = createStore<AuthState>()(() => ({ state: "open", name: "", workspaces: [], failed: false }));
+  const known = remembered<AuthConfig>("auth");
+  let making: Promise<UserManager> | null = null;
+  let renewing: Promise<boolean> | null = null;
+
+  function manager(config: AuthConfig): Promise<UserManager> {
+    making ??= import("./oidc").then(({ createManager }) => createManager(config, location.origin + CALLBACK));
+    return making;
+  }
+
+  function welcome(user: { access_token: string; profile: { name?: string; email?: string; sub: string } }): void {
+    const { name, email, sub } = user.profile;
+    store.setState({
+      state: "signedIn",
+      name: name ?? email ?? sub,
+      workspaces: workspacesOf(user.access_token),
+      failed: false,
+    });
+  }
+
+  async function renew(): Promise<boolean> {
+    const { auth } = await ask();
+    known.set(auth);
+    if (!auth) return false;
+    const users = await manager(auth);
+    // Only a session that was there can be renewed quietly; a stranger is asked first.
+    const user = (await users.getUser()) ? await users.signinSilent().catch(() => null) : null;
+    if (user) {
+      welcome(user);
+      return true;
+    }
+    await users.removeUser();
+    store.setState({ state: "signedOut" });
+    return false;
+  }
+
+  const tokens: Tokens = {
+    current: async () => {
+      const config = known.get();
+      if (!config) return null;
+      return (await (await manager(config)).getUser())?.access_token ?? null;
+    },
+    renew: () => {
+      renewing ??= renew().finally(() => {
+        renewing = null;
+      });
+      return renewing;
+    },
+  };
+
+  return {
+    store,
+    tokens,
+
+    /** Takes up the session there is, or the one a sign-in has just brought; returns the path to show. */
+    start: async (): Promise<string | null> => {
+      const config = known.get();
+      if (!config) return location.pathname === CALLBACK ? "/new" : null;
+      const users = await manager(config);
+      let path: string | null = null;
+      if (location.pathname === CALLBACK) {
+        path = "/new";
+        try {
+          const user = await users.signinCallback();
+          if (typeof user?.state === "string" && user.state.startsWith("/")) path = user.state;
+        } catch {
+          store.setState({ failed: true });
+        }
+      }
+      const user = await users.getUser();
+      if (user) welcome(user);
+      else store.setState({ state: "signedOut" });
+      return path;
+    },
+
+    signIn: async () => {
+      const config = known.get() ?? (await ask()).auth;
+      if (!config) return;
+      try {
+        await (await manager(config)).signinRedirect({ state: location.pathname });
+      } catch {
+        store.setState({ failed: true });
+      }
+    },
+
+    signOut: async () => {
+      const config = known.get();
+      if (!config) return;
+      const users = await manager(config);
+      await users.removeUser();
+      store.setState({ state: "signedOut", name: "", workspaces: [] });
+    },
+  };
+}
+
+/** The workspaces a token lists, the personal one (its `sub`) first. */
+export function workspacesOf(token: string): string[] {
+  try {
+    const part = token.split(".")[1] ?? "";
+    const claims = JSON.parse(decodeURIComponent(escape(atob(part.replace(/-/g, "+").replace(/_/g, "/"))))) as Record<
+      string,
+      unknown
+    >;
+    const listed = CLAIMS.map((name) => claims[name]).find(Array.isArray) ?? [];
+    const all = [claims.sub, ...listed].filter((one): one is string => typeof one === "string" && one !== "");
+    return [...new Set(all)];
+  } catch {
+    return []; // a token that is not ours to read: there is only the personal workspace
+  }
+}

@@ -1,0 +1,135 @@
+// The list of conversations: pages, newest first, kept for the next visit, and changed here before the server has answered.
+
+import { createStore } from "zustand/vanilla";
+import type { Api } from "./api";
+import { ApiError } from "./problems";
+import { remembered } from "./session";
+import type { Summary } from "./types";
+
+export interface ListState {
+  items: Summary[];
+  cursor: string | null;
+  state: "idle" | "loading" | "ready" | "failed";
+  /** Hidden, not deleted yet: the time in which a deletion can be undone. */
+  removing: Summary | null;
+}
+
+export const UNDO_MS = 6_000;
+const KEPT = 60;
+
+export type Conversations = ReturnType<typeof createConversations>;
+
+export function createConversations(api: Api, workspace: () => string | null, onRemoved: (id: string) => void) {
+  const cache = () => remembered<Summary[]>(`list.${workspace() ?? ""}`);
+  const store = createStore<ListState>()(() => ({
+    items: cache().get() ?? [],
+    cursor: null,
+    state: "idle",
+    removing: null,
+  }));
+  let undoTimer: ReturnType<typeof setTimeout> | null = null;
+  let loading: Promise<void> | null = null;
+  const gone = new Set<string>();
+
+  const setItems = (items: Summary[], rest: Partial<ListState> = {}) => {
+    store.setState({ items, ...rest });
+    cache().set(items.slice(0, KEPT));
+  };
+  const without = (id: string) => store.getState().items.filter((item) => item.id !== id);
+
+  function load(cursor: string | null): Promise<void> {
+    loading ??= fetchPage(cursor).finally(() => {
+      loading = null;
+    });
+    return loading;
+  }
+
+  async function fetchPage(cursor: string | null): Promise<void> {
+    const asked = workspace();
+    store.setState({ state: "loading" });
+    try {
+      const page = await api.list(asked, cursor);
+      if (asked !== workspace()) return;
+      const fresh = page.items.filter((item) => !gone.has(item.id));
+      const known = new Set(fresh.map((item) => item.id));
+      const before = cursor ? store.getState().items : newer(store.getState().items, fresh[0]?.updatedAt);
+      const kept = before.filter((item) => !known.has(item.id));
+      setItems([...kept, ...fresh], { cursor: page.cursor ?? null, state: "ready" });
+    } catch {
+      store.setState({ state: "failed" });
+    }
+  }
+
+  async function remove(id: string, keepalive = false): Promise<void> {
+    try {
+      await api.remove(id, keepalive);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return;
+      gone.delete(id);
+      await load(null);
+    }
+  }
+
+  /** Ends the time for an undo: the deletion goes out now. */
+  function settle(keepalive = false): void {
+    const { removing } = store.getState();
+    if (undoTimer !== null) clearTimeout(undoTimer);
+    undoTimer = null;
+    if (!removing) return;
+    store.setState({ removing: null });
+    onRemoved(removing.id);
+    void remove(removing.id, keepalive);
+  }
+
+  return {
+    store,
+    settle,
+    refresh: () => load(null),
+    /** Once per visit, when the list is first looked at. */
+    ensure: () => (store.getState().state === "idle" ? load(null) : Promise.resolve()),
+    more: () => {
+      const { cursor, state } = store.getState();
+      return cursor && state !== "loading" ? load(cursor) : Promise.resolve();
+    },
+    /** Another workspace: begin anew with what is remembered of it. */
+    reset: () => {
+      settle();
+      store.setState({ items: cache().get() ?? [], cursor: null, state: "idle" });
+    },
+    /** Puts a conversation on top, as its latest activity would. */
+    touch: (summary: Summary) => setItems([summary, ...without(summary.id)]),
+    rename: async (id: string, title: string) => {
+      const before = store.getState().items;
+      setItems(before.map((item) => (item.id === id ? { ...item, title } : item)));
+      try {
+        await api.rename(id, title);
+      } catch (error) {
+        setItems(before);
+        throw error;
+      }
+    },
+    hide: (id: string) => {
+      settle();
+      const removing = store.getState().items.find((item) => item.id === id);
+      if (!removing) return;
+      gone.add(id);
+      setItems(without(id), { removing });
+      undoTimer = setTimeout(settle, UNDO_MS);
+    },
+    undo: () => {
+      const { removing, items } = store.getState();
+      if (undoTimer !== null) clearTimeout(undoTimer);
+      undoTimer = null;
+      if (!removing) return;
+      gone.delete(removing.id);
+      const back = [...items, removing].sort((one, other) => other.updatedAt.localeCompare(one.updatedAt));
+      setItems(back, { removing: null });
+    },
+  };
+}
+
+/** What is newer than the server's first item: chats whose place in the list the server has not written yet. */
+function newer(items: Summary[], than: string | undefined): Summary[] {
+  const recent = new Date(Date.now() - 60_000).toISOString();
+  return items.filter((item) => item.updatedAt > recent && (than === undefined || item.updatedAt >= than));
+}

@@ -1,0 +1,48 @@
+// What a reload of this tab must find at once: the chat on /new and the turn that answers it, in sessionStorage.
+
+import type { Conversation } from "./types";
+
+const KEY = "chat.new";
+
+export interface NewChat {
+  draft: Conversation;
+  turnId: string | null;
+}
+
+export function saveNewChat(chat: NewChat | null): void {
+  try {
+    if (chat) sessionStorage.setItem(KEY, JSON.stringify(chat));
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    // Full or forbidden: the outbox has it, too.
+  }
+}
+
+export function loadNewChat(): NewChat | null {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY) ?? "null") as NewChat | null;
+  } catch {
+    return null;
+  }
+}
+
+/** A small value kept across visits (a cache, never the only copy). */
+export function remembered<T>(name: string): { get: () => T | null; set: (value: T | null) => void } {
+  return {
+    get: () => {
+      try {
+        return JSON.parse(localStorage.getItem(`chat.${name}`) ?? "null") as T | null;
+      } catch {
+        return null;
+      }
+    },
+    set: (value) => {
+      try {
+        if (value === null) localStorage.removeItem(`chat.${name}`);
+        else localStorage.setItem(`chat.${name}`, JSON.stringify(value));
+      } catch {
+        // A cache that cannot be written is an empty one.
+      }
+    },
+  };
+}

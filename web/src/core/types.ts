@@ -1,0 +1,85 @@
+// What the client knows: messages, conversations, assistants; as API.md has them, plus what is only true here.
+
+export type Role = "system" | "user" | "assistant";
+
+/** `sending` and `streaming` are under way; the others are ends. */
+export type Status = "complete" | "streaming" | "stopped" | "truncated" | "failed" | "interrupted";
+
+export interface Usage {
+  inputTokens: number;
+  outputTokens: number;
+  totalTokens: number;
+}
+
+export interface TurnError {
+  code: string;
+  message: string;
+  retryable: boolean;
+}
+
+export interface Message {
+  id: string;
+  parentId: string | null;
+  role: Role;
+  content: string;
+  status: Status;
+  createdAt: string;
+  orderKey?: string;
+  reasoning?: string;
+  usage?: Usage;
+  finishReason?: string;
+  error?: TurnError;
+}
+
+/** `chosen` names, for a message with several replies (or "" for the roots), the one that is shown. */
+export interface ConversationMeta {
+  title: string;
+  workspaceId: string | null;
+  budId: string;
+  model: string | null;
+  createdAt: string;
+  updatedAt: string;
+  chosen?: Readonly<Record<string, string>>;
+}
+
+export interface Conversation {
+  id: string;
+  messages: Message[];
+  isStreaming: boolean;
+  streamingMessageId?: string;
+  meta: ConversationMeta;
+}
+
+export interface Summary {
+  id: string;
+  title: string;
+  budId: string;
+  model: string;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface Bud {
+  id: string;
+  name: string;
+  description: string;
+  greeting: string;
+  models: string[];
+  avatar: string;
+}
+
+export interface AuthConfig {
+  issuer: string;
+  clientId: string;
+  scopes: string[];
+}
+
+/** The body of POST /api/chat and POST /api/chat/{id}. */
+export interface ChatBody {
+  turnId: string;
+  workspaceId?: string;
+  budId: string;
+  model?: string;
+  messages: { id: string; role: Role; content: string }[];
+  parentId: string | null;
+}

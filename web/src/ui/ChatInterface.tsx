@@ -1,0 +1,118 @@
+// A chat: its messages and the box to write in. The same for a new chat and for a stored one; `home` says whose state it shows.
+
+import { useCallback, useEffect, useRef, useState } from "react";
+import { useStore } from "zustand";
+import { messageOf, visibleBranch } from "../core/tree";
+import type { Home, Running } from "../core/turns";
+import { strings } from "../strings";
+import { Announcer } from "./Announcer";
+import { Composer, type ComposerHandle } from "./Composer";
+import { useBranch, useChat, useClient } from "./context";
+import { Icon } from "./icons";
+import { MessageItem } from "./MessageItem";
+import { useStickToEnd } from "./useStickToEnd";
+
+export function ChatInterface({ home, composerKey }: { home: Home; composerKey: string }) {
+  const client = useClient();
+  const ids = useBranch(home);
+  const streamingId = useChat(home, (chat) => (chat?.isStreaming ? chat.streamingMessageId : undefined));
+  const phase = useStore(client.turns.running, (running) => (streamingId ? running[streamingId]?.phase : undefined));
+  const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
+  const [edited, setEdited] = useState<string | null>(null);
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLOListElement>(null);
+  const composer = useRef<ComposerHandle>(null);
+  const { away, toEnd } = useStickToEnd(scroller, content);
+  const streaming = streamingId !== undefined;
+
+  const stop = useCallback(() => {
+    if (streamingId) void client.stop(streamingId);
+  }, [client, streamingId]);
+  useEscape(streaming, stop);
+
+  const send = (text: string) => {
+    const sent = client.send(home.id, text);
+    if (sent) requestAnimationFrame(toEnd);
+    return sent;
+  };
+  const editLast = () => {
+    const chat = home.chats.getState().conversations[home.id];
+    const last = chat && visibleBranch(chat.messages, chat.meta.chosen).findLast((message) => message.role === "user");
+    if (last && !streaming) setEdited(last.id);
+  };
+  const onEdit = useCallback((id: string | null) => {
+    setEdited(id);
+    if (id === null) composer.current?.focus();
+  }, []);
+  const isNew = useChat(home, (chat) => !chat?.messages.some((message) => message.role === "user"));
+  return (
+    <div className={isNew ? "chat new" : "chat"}>
+      <div className="scroller" ref={scroller}>
+        <ol className="messages" ref={content}>
+          {ids.map((id) => (
+            <MessageItem key={id} home={home} id={id} isEdited={edited === id} onEdit={onEdit} />
+          ))}
+        </ol>
+      </div>
+      <div className="foot">
+        {away && (
+          <button type="button" className="to-end" aria-label={strings.latest} onClick={toEnd}>
+            <Icon name="down" />
+          </button>
+        )}
+        <StatusLine phase={saving ? "saving" : phase} />
+        <Composer
+          chat={composerKey}
+          ref={composer}
+          streaming={streaming}
+          stopping={phase === "stopping"}
+          ready={!streaming && !saving}
+          onSend={send}
+          onStop={stop}
+          onEditLast={editLast}
+        />
+      </div>
+      <Announcer home={home} status={lastStatus} />
+    </div>
+  );
+}
+
+const lastStatus = (home: Home): string | undefined => {
+  const chat = home.chats.getState().conversations[home.id];
+  const last = chat && visibleBranch(chat.messages, chat.meta.chosen).at(-1);
+  return last?.role === "assistant" && last.parentId ? messageOf(chat?.messages ?? [], last.id)?.status : undefined;
+};
+
+function StatusLine({ phase }: { phase: Running["phase"] | undefined }) {
+  const text = useOffline() ? strings.phases.offline : phase ? strings.phases[phase] : "";
+  return (
+    <p className="status" role="status">
+      {text}
+    </p>
+  );
+}
+
+function useOffline(): boolean {
+  const [offline, setOffline] = useState(() => !navigator.onLine);
+  useEffect(() => {
+    const look = () => setOffline(!navigator.onLine);
+    window.addEventListener("online", look);
+    window.addEventListener("offline", look);
+    return () => {
+      window.removeEventListener("online", look);
+      window.removeEventListener("offline", look);
+    };
+  }, []);
+  return offline;
+}
+
+function useEscape(active: boolean, act: () => void): void {
+  useEffect(() => {
+    if (!active) return;
+    const onKeyDown = (event: globalThis.KeyboardEvent) => {
+      if (event.key === "Escape" && !event.defaultPrevented) act();
+    };
+    window.addEventListener("keydown", onKeyDown);
+    return () => window.removeEventListener("keydown", onKeyDown);
+  }, [active, act]);
+}

@@ -1,0 +1,34 @@
+// A button that copies, and says for a moment that it has.
+
+import { useEffect, useState } from "react";
+import { strings } from "../strings";
+import { Icon } from "./icons";
+
+const SAID_MS = 1_600;
+
+export function CopyButton({ text, label }: { text: () => string; label: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), SAID_MS);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  const copy = () => {
+    void copyText(text()).then(setCopied);
+  };
+  return (
+    <button type="button" className="quiet" aria-label={copied ? strings.copied : label} title={label} onClick={copy}>
+      <Icon name={copied ? "check" : "copy"} />
+    </button>
+  );
+}
+
+/** Whether the clipboard took it: a page that is not from a secure origin has none. */
+async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

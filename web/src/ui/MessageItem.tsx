@@ -1,0 +1,199 @@
+// One message: what it says, and what can be done with it.
+
+import { memo, type ReactNode } from "react";
+import { useStore } from "zustand";
+import { useShallow } from "zustand/react/shallow";
+import { messageOf } from "../core/tree";
+import type { Home } from "../core/turns";
+import { strings } from "../strings";
+import { AnswerText, Reasoning } from "./Answer";
+import { CopyButton } from "./CopyButton";
+import { useChat, useClient, useMessage, useVersions } from "./context";
+import { ErrorBoundary } from "./ErrorBoundary";
+import { Icon } from "./icons";
+import { MessageEditor } from "./MessageEditor";
+
+interface Props {
+  home: Home;
+  id: string;
+  isEdited: boolean;
+  onEdit: (id: string | null) => void;
+}
+
+export const MessageItem = memo(function MessageItem(props: Props) {
+  const { home, id } = props;
+  const role = useMessage(home, id, (message) => message?.role);
+  if (role === undefined || role === "system") return null;
+  return (
+    <li className={`message ${role}`} data-message={id}>
+      <span className="hidden">{role === "user" ? strings.you : strings.assistant}</span>
+      <ErrorBoundary fallback={<BrokenMessage home={home} id={id} />}>
+        {role === "user" ? <Question {...props} /> : <Answer {...props} />}
+      </ErrorBoundary>
+    </li>
+  );
+});
+
+function Question({ home, id, isEdited, onEdit }: Props) {
+  const client = useClient();
+  const content = useMessage(home, id, (message) => message?.content ?? "");
+  const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  if (isEdited) {
+    const save = (text: string) => {
+      if (client.edit(home.id, id, text)) onEdit(null);
+    };
+    return <MessageEditor text={content} onSave={save} onCancel={() => onEdit(null)} />;
+  }
+  return (
+    <>
+      <p className="bubble" dir="auto">
+        {content}
+      </p>
+      <Actions home={home} id={id}>
+        <CopyButton text={() => content} label={strings.copy} />
+        {!busy && (
+          <button
+            type="button"
+            className="quiet"
+            aria-label={strings.edit}
+            title={strings.edit}
+            onClick={() => onEdit(id)}
+          >
+            <Icon name="edit" />
+          </button>
+        )}
+      </Actions>
+    </>
+  );
+}
+
+function Answer({ home, id }: Props) {
+  const client = useClient();
+  const status = useMessage(home, id, (message) => message?.status);
+  const waiting = useMessage(home, id, (message) => message?.status === "streaming" && !message.content);
+  const hasParent = useMessage(home, id, (message) => message?.parentId != null);
+  const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  const text = () => messageOf(home.chats.getState().conversations[home.id]?.messages ?? [], id)?.content ?? "";
+  return (
+    <>
+      <Reasoning home={home} id={id} />
+      {waiting && <Waiting />}
+      <AnswerText home={home} id={id} />
+      <Outcome home={home} id={id} />
+      {status !== "streaming" && (
+        <Actions home={home} id={id}>
+          <CopyButton text={text} label={strings.copy} />
+          {hasParent && !busy && (
+            <button
+              type="button"
+              className="quiet"
+              aria-label={strings.regenerate}
+              title={strings.regenerate}
+              onClick={() => client.again(home.id, id)}
+            >
+              <Icon name="again" />
+            </button>
+          )}
+        </Actions>
+      )}
+    </>
+  );
+}
+
+function Waiting() {
+  return (
+    <p className="waiting">
+      <span className="hidden">{strings.thinking}</span>
+      <i />
+      <i />
+      <i />
+    </p>
+  );
+}
+
+/** How the answer ended, when it did not simply end, and the way on. */
+function Outcome({ home, id }: { home: Home; id: string }) {
+  const client = useClient();
+  const { status, error } = useStore(
+    home.chats,
+    useShallow((state) => {
+      const message = messageOf(state.conversations[home.id]?.messages ?? [], id);
+      return { status: message?.status, error: message?.error };
+    }),
+  );
+  const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  if (status === "stopped") return <p className="note">{strings.stopped}</p>;
+  if (status === "truncated") return <p className="note">{strings.truncated}</p>;
+  if (status !== "failed" && status !== "interrupted") return null;
+  const code = error?.code ?? "interrupted";
+  return (
+    <div className="failure">
+      <Icon name="alert" />
+      <p>{strings.errors[code] ?? (error?.message || strings.errors.internal)}</p>
+      {!busy && (error?.retryable !== false || code === "model_refused") && (
+        <button type="button" className="plain" onClick={() => client.again(home.id, id)}>
+          {strings.retry}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Actions({ home, id, children }: { home: Home; id: string; children: ReactNode }) {
+  return (
+    <div className="actions">
+      <Versions home={home} id={id} />
+      {children}
+    </div>
+  );
+}
+
+function Versions({ home, id }: { home: Home; id: string }) {
+  const versions = useVersions(home, id);
+  if (versions.length < 2) return null;
+  const index = versions.indexOf(id);
+  const show = (at: number) => {
+    const { conversations, choose } = home.chats.getState();
+    const message = messageOf(conversations[home.id]?.messages ?? [], versions[at] ?? id);
+    if (message) choose(home.id, message);
+  };
+  return (
+    <span className="versions">
+      <button
+        type="button"
+        className="quiet"
+        aria-label={strings.previousVersion}
+        disabled={index === 0}
+        onClick={() => show(index - 1)}
+      >
+        <Icon name="left" />
+      </button>
+      <span>{strings.version(index + 1, versions.length)}</span>
+      <button
+        type="button"
+        className="quiet"
+        aria-label={strings.nextVersion}
+        disabled={index === versions.length - 1}
+        onClick={() => show(index + 1)}
+      >
+        <Icon name="right" />
+      </button>
+    </span>
+  );
+}
+
+function BrokenMessage({ home, id }: { home: Home; id: string }) {
+  const text = useMessage(home, id, (message) => message?.content ?? "");
+  return (
+    <div className="failure">
+      <Icon name="alert" />
+      <p>{strings.brokenMessage}</p>
+      <details>
+        <summary>{strings.showText}</summary>
+        <p className="verbatim" dir="auto">
+          {text}
+        </p>
+      </details>
+    </div>
+  );
+}

@@ -1,0 +1,179 @@
+// The list of chats: new ones still without a name, then the stored ones, newest first, loaded page by page.
+
+import { type Ref, useEffect, useRef, useState } from "react";
+import { NavLink } from "react-router";
+import { useStore } from "zustand";
+import { useShallow } from "zustand/react/shallow";
+import type { Summary } from "../core/types";
+import { strings } from "../strings";
+import { Account } from "./Account";
+import { useClient } from "./context";
+import { Icon } from "./icons";
+import { SidebarItem } from "./SidebarItem";
+
+interface Props {
+  open: boolean;
+  search: Ref<HTMLInputElement>;
+  onClose: () => void;
+}
+
+export function Sidebar({ open, search, onClose }: Props) {
+  const client = useClient();
+  const [query, setQuery] = useState("");
+  const { items, state, cursor } = useStore(client.list.store);
+  // Looking at the list is what loads it: /new itself asks the server for nothing.
+  const look = () => void client.list.ensure();
+  useEffect(() => {
+    if (open) void client.list.ensure();
+  }, [open, client]);
+  useEffect(() => {
+    // Titles are searched here, so a search brings in the pages not loaded yet.
+    if (query && cursor && state === "ready") void client.list.more();
+  }, [query, cursor, state, client]);
+  const wanted = query.trim().toLowerCase();
+  const found = wanted ? items.filter((item) => item.title.toLowerCase().includes(wanted)) : items;
+  return (
+    <nav className={open ? "sidebar open" : "sidebar"} aria-label={strings.chats} onPointerEnter={look} onFocus={look}>
+      <div className="sidebar-top">
+        <NavLink
+          className="new-chat"
+          to="/new"
+          onClick={() => {
+            client.startNew();
+            onClose();
+          }}
+        >
+          <Icon name="plus" />
+          {strings.newChat}
+        </NavLink>
+        <button type="button" className="quiet narrow-only" aria-label={strings.closeSidebar} onClick={onClose}>
+          <Icon name="close" />
+        </button>
+      </div>
+      <label className="search">
+        <Icon name="search" />
+        <input
+          ref={search}
+          type="search"
+          value={query}
+          placeholder={strings.searchKey}
+          aria-label={strings.search}
+          onChange={(event) => setQuery(event.target.value)}
+          onKeyDown={(event) => event.key === "Escape" && setQuery("")}
+        />
+      </label>
+      <div className="chats">
+        {!wanted && <Unnamed onClose={onClose} />}
+        <Groups items={found} onClose={onClose} />
+        {wanted && !found.length && state !== "loading" && <p className="empty">{strings.noMatch(query.trim())}</p>}
+        {!wanted && !items.length && state === "ready" && <p className="empty">{strings.noChats}</p>}
+        {!items.length && state === "loading" && <p className="empty">{strings.loadingChats}</p>}
+        {!items.length && state === "idle" && (
+          <button type="button" className="plain wide" onClick={look}>
+            {strings.earlier}
+          </button>
+        )}
+        {state === "failed" && (
+          <p className="empty">
+            {strings.listFailed}{" "}
+            <button type="button" className="link" onClick={() => void client.list.refresh()}>
+              {strings.tryAgain}
+            </button>
+          </p>
+        )}
+        {cursor && state !== "failed" && <More key={cursor} />}
+      </div>
+      <Account />
+    </nav>
+  );
+}
+
+/** Chats the server has not named yet and that are not the one on /new. */
+function Unnamed({ onClose }: { onClose: () => void }) {
+  const client = useClient();
+  const current = useStore(client.drafts.store, (state) => state.current);
+  const visible = useStore(client.drafts.store, (state) => state.visible);
+  const titles = useStore(
+    client.drafts.chats,
+    useShallow((state) =>
+      Object.fromEntries(
+        Object.values(state.conversations)
+          .filter(
+            (chat) => chat.messages.some((message) => message.role === "user") && !(visible && chat.id === current),
+          )
+          .map((chat) => [chat.id, chat.meta.title]),
+      ),
+    ),
+  );
+  const ids = Object.keys(titles);
+  if (!ids.length) return null;
+  return (
+    <ul>
+      {ids.map((id) => (
+        <SidebarItem
+          key={id}
+          place={id}
+          to="/new"
+          title={titles[id] ?? ""}
+          onOpen={() => {
+            client.resumeNew(id);
+            onClose();
+          }}
+        />
+      ))}
+    </ul>
+  );
+}
+
+function Groups({ items, onClose }: { items: Summary[]; onClose: () => void }) {
+  const groups = new Map<string, Summary[]>();
+  for (const item of items) {
+    const name = ageOf(item.updatedAt);
+    groups.set(name, [...(groups.get(name) ?? []), item]);
+  }
+  return [...groups].map(([name, members]) => (
+    <section key={name} aria-label={name}>
+      <h2>{name}</h2>
+      <ul>
+        {members.map((item) => (
+          <SidebarItem
+            key={item.id}
+            place={item.id}
+            to={`/chat/${item.id}`}
+            title={item.title}
+            summary={item}
+            onOpen={onClose}
+          />
+        ))}
+      </ul>
+    </section>
+  ));
+}
+
+const DAY_MS = 86_400_000;
+
+function ageOf(time: string): string {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  const at = Date.parse(time);
+  if (at >= midnight) return strings.today;
+  if (at >= midnight - DAY_MS) return strings.yesterday;
+  return at >= midnight - 7 * DAY_MS ? strings.week : strings.older;
+}
+
+/** Loads the next page when it comes into view, or is pressed. */
+function More() {
+  const client = useClient();
+  const end = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    const seen = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) void client.list.more();
+    });
+    if (end.current) seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [client]);
+  return (
+    <button ref={end} type="button" className="plain wide" onClick={() => void client.list.more()}>
+      {strings.more}
+    </button>
+  );
+}

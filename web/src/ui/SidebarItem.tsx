@@ -1,0 +1,116 @@
+// One chat in the list: where it leads, whether its answer is under way, and what can be done with it.
+
+import { memo, useEffect, useRef, useState } from "react";
+import { NavLink, useLocation, useNavigate } from "react-router";
+import { useStore } from "zustand";
+import type { Summary } from "../core/types";
+import { strings } from "../strings";
+import { useClient } from "./context";
+import { Menu } from "./Menu";
+import { say } from "./Toast";
+
+interface Props {
+  place: string;
+  to: string;
+  title: string;
+  summary?: Summary;
+  onOpen: () => void;
+}
+
+export const SidebarItem = memo(function SidebarItem({ place, to, title, summary, onOpen }: Props) {
+  const client = useClient();
+  const busy = useStore(client.turns.running, (running) => Object.values(running).some((turn) => turn.place === place));
+  const [renaming, setRenaming] = useState(false);
+  const shown = title || strings.untitled;
+  if (renaming && summary) {
+    const save = (next: string) => {
+      setRenaming(false);
+      if (next && next !== title) client.rename(summary.id, next).catch(() => say(strings.renameFailed));
+    };
+    return (
+      <li>
+        <RenameBox title={title} onSave={save} />
+      </li>
+    );
+  }
+  return (
+    <li>
+      <NavLink to={to} className={summary ? "" : "unnamed"} onClick={onOpen} title={shown}>
+        <span className="title" dir="auto">
+          {shown}
+        </span>
+        {busy && (
+          <span className="busy">
+            <span className="hidden">{strings.underWay}</span>
+          </span>
+        )}
+      </NavLink>
+      {summary && <ItemMenu summary={summary} shown={shown} onRename={() => setRenaming(true)} />}
+    </li>
+  );
+});
+
+function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: string; onRename: () => void }) {
+  const client = useClient();
+  const navigate = useNavigate();
+  const { pathname } = useLocation();
+  const save = async () => {
+    try {
+      download(
+        await client.api.export(summary.id),
+        `${shown.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) || "chat"}.json`,
+      );
+    } catch {
+      say(strings.exportFailed);
+    }
+  };
+  const remove = () => {
+    client.list.hide(summary.id);
+    if (pathname === `/chat/${summary.id}`) navigate("/new");
+  };
+  return (
+    <Menu
+      label={strings.actions(shown)}
+      items={[
+        { label: strings.rename, act: onRename },
+        { label: strings.export, act: () => void save() },
+        { label: strings.remove, act: remove, grave: true },
+      ]}
+    />
+  );
+}
+
+function RenameBox({ title, onSave }: { title: string; onSave: (title: string) => void }) {
+  const box = useRef<HTMLInputElement>(null);
+  const over = useRef(false);
+  useEffect(() => box.current?.select(), []);
+  const end = (next: string) => {
+    if (over.current) return; // leaving the box by a key also blurs it
+    over.current = true;
+    onSave(next.trim());
+  };
+  return (
+    <input
+      ref={box}
+      className="rename"
+      defaultValue={title}
+      maxLength={200}
+      aria-label={strings.renameLabel}
+      dir="auto"
+      onBlur={(event) => end(event.target.value)}
+      onKeyDown={(event) => {
+        if (event.key === "Enter") end(event.currentTarget.value);
+        if (event.key === "Escape") end(title);
+      }}
+    />
+  );
+}
+
+function download(file: Blob, name: string): void {
+  const url = URL.createObjectURL(file);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 1_000);
+}

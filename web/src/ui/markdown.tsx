@@ -1,0 +1,202 @@
+// Markdown to elements. Raw HTML is text, an image is a link, and an address is one to the web or to mail.
+
+import type { Token, Tokens } from "marked";
+import type { ReactElement, ReactNode } from "react";
+import { safeUrl } from "../core/markdown";
+import { strings } from "../strings";
+import { CodeBlock } from "./CodeBlock";
+
+// An element that is the same object again is not rendered again.
+const made = new WeakMap<Token, ReactElement>();
+
+/** The blocks as elements. All but the last are kept for the next call with the same tokens. */
+export function renderBlocks(tokens: readonly Token[], streaming: boolean): ReactElement[] {
+  return tokens.map((token, index) => {
+    const growing = streaming && index === tokens.length - 1;
+    const known = made.get(token);
+    if (known) return known;
+    const element = block(token, growing, index);
+    if (!growing) made.set(token, element);
+    return element;
+  });
+}
+
+// A function, not a component: each would be one more to render per token.
+function block(token: Token, growing: boolean, index: number): ReactElement {
+  const key = `${index}`;
+  switch (token.type) {
+    case "heading": {
+      const Heading = `h${Math.min(6, (token as Tokens.Heading).depth + 2)}` as "h3";
+      return (
+        <Heading key={key} dir="auto" className={`level${(token as Tokens.Heading).depth}`}>
+          {inline(token.tokens)}
+        </Heading>
+      );
+    }
+    case "code": {
+      const code = token as Tokens.Code;
+      return <CodeBlock key={key} code={code.text} language={code.lang?.split(/\s/)[0] ?? ""} growing={growing} />;
+    }
+    case "blockquote":
+      return (
+        <blockquote key={key} dir="auto">
+          {(token.tokens ?? []).map((one, at) => block(one, growing, at))}
+        </blockquote>
+      );
+    case "list":
+      return list(token as Tokens.List, key, growing);
+    case "table":
+      return table(token as Tokens.Table, key);
+    case "hr":
+      return <hr key={key} />;
+    case "paragraph":
+    case "text":
+      return (
+        <p key={key} dir="auto">
+          {token.tokens ? inline(token.tokens) : decoded((token as Tokens.Text).text)}
+        </p>
+      );
+    case "html":
+      return (
+        <p key={key} dir="auto" className="verbatim">
+          {token.raw.trim()}
+        </p>
+      );
+    default: // blank lines, definitions
+      return <span key={key} hidden />;
+  }
+}
+
+function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
+  const items = token.items.map((item, index) => (
+    <li key={index} dir="auto" className={item.task ? "task" : undefined}>
+      {item.task && (
+        <input
+          type="checkbox"
+          checked={item.checked === true}
+          disabled
+          aria-label={item.checked ? strings.done : strings.notDone}
+        />
+      )}
+      {item.tokens
+        .filter((one) => one.type !== "checkbox")
+        .map((one, at) =>
+          one.type === "text" && !item.loose ? (
+            <span key={at}>{one.tokens ? inline(one.tokens) : decoded((one as Tokens.Text).text)}</span>
+          ) : (
+            block(one, growing, at)
+          ),
+        )}
+    </li>
+  ));
+  return token.ordered ? (
+    <ol key={key} start={token.start === "" ? 1 : token.start}>
+      {items}
+    </ol>
+  ) : (
+    <ul key={key}>{items}</ul>
+  );
+}
+
+function table(token: Tokens.Table, key: string): ReactElement {
+  const align = (index: number) => token.align[index] ?? undefined;
+  return (
+    // a wide table is scrolled by keyboard, too
+    <section key={key} className="table" aria-label={strings.table} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {token.header.map((cell, index) => (
+              <th key={index} data-align={align(index)} dir="auto" scope="col">
+                {inline(cell.tokens)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {token.rows.map((row, index) => (
+            <tr key={index}>
+              {row.map((cell, at) => (
+                <td key={at} data-align={align(at)} dir="auto">
+                  {inline(cell.tokens)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function inline(tokens: readonly Token[] = []): ReactNode[] {
+  return tokens.map((token, key) => {
+    switch (token.type) {
+      case "strong":
+        return <strong key={key}>{inline(token.tokens)}</strong>;
+      case "em":
+        return <em key={key}>{inline(token.tokens)}</em>;
+      case "del":
+        return <del key={key}>{inline(token.tokens)}</del>;
+      case "codespan":
+        return (
+          <code key={key} dir="ltr">
+            {decoded((token as Tokens.Codespan).text)}
+          </code>
+        );
+      case "br":
+        return <br key={key} />;
+      case "link":
+        return link(token as Tokens.Link, key);
+      case "image":
+        return image(token as Tokens.Image, key);
+      case "html":
+        return /^<br\s*\/?>$/i.test(token.raw) ? <br key={key} /> : token.raw;
+      case "escape":
+        return (token as Tokens.Escape).text;
+      default:
+        return "tokens" in token && token.tokens
+          ? inline(token.tokens)
+          : decoded("text" in token ? String(token.text) : token.raw);
+    }
+  });
+}
+
+function link(token: Tokens.Link, key: number): ReactNode {
+  const url = safeUrl(token.href);
+  if (!url) return <span key={key}>{inline(token.tokens)}</span>;
+  return (
+    <a key={key} href={url.href} target="_blank" rel="noopener noreferrer nofollow" title={token.title ?? undefined}>
+      {inline(token.tokens)}
+    </a>
+  );
+}
+
+/** Loading a picture tells its host who reads what: so it is a link, and only a click goes there. */
+function image(token: Tokens.Image, key: number): ReactNode {
+  const url = safeUrl(token.href);
+  if (!url || url.protocol === "mailto:") {
+    return (
+      <span key={key} className="image">
+        {strings.blockedImage(token.text)}
+      </span>
+    );
+  }
+  return (
+    <a key={key} className="image" href={url.href} target="_blank" rel="noopener noreferrer nofollow">
+      {strings.image(token.text, url.host)}
+    </a>
+  );
+}
+
+const ENTITY = /&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});/gi;
+
+/** Character references, which the parser leaves as they are, become their characters. */
+function decoded(text: string): string {
+  if (!text.includes("&")) return text;
+  return text.replace(ENTITY, (entity) => {
+    const reader = document.createElement("textarea"); // takes text only: no markup in it comes to life
+    reader.innerHTML = entity;
+    return reader.value;
+  });
+}

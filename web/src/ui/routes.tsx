@@ -1,0 +1,33 @@
+// The two routes. Each says whose state is shown and does what its place in the app asks for; the page around shows it.
+
+import { useEffect } from "react";
+import { useNavigate, useParams } from "react-router";
+import { useStore } from "zustand";
+import { useClient } from "./context";
+
+/** /new: local state only. Passes over to /chat/{id} once the store holds what is on screen. */
+export function NewRoute() {
+  const client = useClient();
+  const navigate = useNavigate();
+  const moved = useStore(client.drafts.store, (state) => state.moved[state.current]);
+  useEffect(() => {
+    client.showNew(true);
+    return () => client.showNew(false);
+  }, [client]);
+  useEffect(() => {
+    if (moved) navigate(`/chat/${moved}`, { replace: true });
+  }, [moved, navigate]);
+  return null;
+}
+
+/** /chat/{id}: from the store; fetched when it is not there. */
+export function ChatRoute() {
+  const client = useClient();
+  const { id = "" } = useParams();
+  useEffect(() => {
+    client.arrived(id);
+    void client.open(id);
+    void client.list.ensure();
+  }, [client, id]);
+  return null;
+}

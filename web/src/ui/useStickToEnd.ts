@@ -1,0 +1,43 @@
+// Keeps the end of a chat in view while it grows, unless the reader has scrolled away from it.
+
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+const NEAR_PX = 48;
+
+export function useStickToEnd(scroller: RefObject<HTMLElement | null>, content: RefObject<HTMLElement | null>) {
+  const stuck = useRef(true);
+  const [away, setAway] = useState(false);
+  const toEnd = useCallback(() => {
+    stuck.current = true;
+    const element = scroller.current;
+    if (element) element.scrollTop = element.scrollHeight;
+    setAway(false);
+  }, [scroller]);
+
+  useLayoutEffect(toEnd, [toEnd]);
+  useEffect(() => {
+    const element = scroller.current;
+    const inner = content.current;
+    if (!element || !inner) return;
+    let height = element.scrollHeight;
+    const onScroll = () => {
+      // Growth alone fires no decision: only the reader's own scrolling does.
+      const distance = element.scrollHeight - element.scrollTop - element.clientHeight;
+      if (element.scrollHeight === height || distance < NEAR_PX) stuck.current = distance < NEAR_PX;
+      height = element.scrollHeight;
+      setAway(!stuck.current);
+    };
+    const grown = new ResizeObserver(() => {
+      if (stuck.current) element.scrollTop = element.scrollHeight;
+      height = element.scrollHeight;
+    });
+    element.addEventListener("scroll", onScroll, { passive: true });
+    grown.observe(inner);
+    grown.observe(element);
+    return () => {
+      element.removeEventListener("scroll", onScroll);
+      grown.disconnect();
+    };
+  }, [scroller, content]);
+  return { away, toEnd };
+}

@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import { createOutbox, type OutboxEntry } from "../src/core/outbox";
+import { message } from "./made";
+
+const entry = (turnId: string, at: number): OutboxEntry => ({
+  turnId,
+  conversationId: null,
+  draftId: "d",
+  body: { turnId, budId: "default", messages: [], parentId: null },
+  messages: [message("q", null)],
+  over: false,
+  at,
+});
+
+it("keeps entries in the order they were sent, for the next visit too, until they are removed", async () => {
+  const outbox = createOutbox("test");
+  await outbox.put(entry("later", 2));
+  await outbox.put(entry("earlier", 1));
+  const nextVisit = createOutbox("test");
+  expect((await nextVisit.all()).map((one) => one.turnId)).toEqual(["earlier", "later"]);
+  await nextVisit.remove("earlier");
+  expect((await outbox.all()).map((one) => one.turnId)).toEqual(["later"]);
+});
+
+it("replaces an entry of the same turn", async () => {
+  const outbox = createOutbox("again");
+  await outbox.put(entry("t", 1));
+  await outbox.put({ ...entry("t", 1), over: true });
+  expect(await outbox.all()).toMatchObject([{ turnId: "t", over: true }]);
+});

@@ -1,0 +1,11 @@
+// What every test needs: an IndexedDB, and a page cleared after each.
+
+import "fake-indexeddb/auto";
+import { cleanup } from "@testing-library/react";
+import { afterEach } from "vitest";
+
+afterEach(() => {
+  cleanup();
+  sessionStorage.clear();
+  localStorage.clear();
+});
