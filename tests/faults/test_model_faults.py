@@ -1,0 +1,283 @@
+"""The model misbehaves: retried before the first token only, never `complete` by mistake, and what was said is saved."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from functions.chat_stream import errors
+from functions.chat_stream.model import Completion, Model
+from functions.common.records import TurnFinished
+from local.model import wire
+from local.model.script import (
+    ScriptedModel,
+    Step,
+    cut,
+    cut_after,
+    done,
+    drip,
+    endless,
+    error_object,
+    finish,
+    headers_now,
+    raw,
+    stall,
+    status,
+    token,
+    usage,
+)
+from tests.support.chat import Api, Stream
+from tests.support.system import System
+
+
+@pytest.fixture
+def api(chat_system: System) -> Api:
+    return chat_system.serve(RECEIPT_WAIT_S="0.05", STALL_S="0.4", FIRST_TOKEN_S="0.6")
+
+
+def saved_answer(system: System) -> TurnFinished:
+    (finished,) = [record for record in system.queued() if isinstance(record, TurnFinished)]
+    return finished
+
+
+def assert_failed(stream: Stream, code: str, partial: bool) -> None:
+    assert stream.events[0].type == "start"
+    assert (stream.last["type"], stream.last["code"], stream.last["partial"]) == ("error", code, partial)
+    assert [seen.type for seen in stream.events].count("error") == 1
+    assert "complete" not in stream.types
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "requests"),
+    [
+        (status(429), "model_rate_limited", 3),
+        (status(500), "model_unavailable", 3),
+        (status(503), "model_unavailable", 3),
+        (status(400), "model_refused", 1),
+        (status(401), "model_refused", 1),
+        (status(404), "model_refused", 1),
+        (status(302, headers={"location": "http://127.0.0.1:1/"}), "model_unavailable", 1),
+    ],
+)
+def test_an_error_before_the_first_token_is_retried_at_most_twice(
+    chat_system: System, answer: Step, code: str, requests: int
+) -> None:
+    chat_system.model.always_plays(answer)
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+
+    assert_failed(stream, code, partial=False)
+    assert stream.last["retryable"] is (code != "model_refused")
+    assert len(chat_system.model.requests) == requests
+    assert saved_answer(chat_system).answer.error == code
+
+
+def test_a_retry_that_works_goes_unnoticed(chat_system: System) -> None:
+    chat_system.model.plays(status(429, headers={"retry-after": "0"}))
+    chat_system.model.plays(status(500))
+    chat_system.model.plays(token("at last"), finish(), done())
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+
+    assert (stream.text, stream.last["type"]) == ("at last", "complete")
+
+
+def test_retry_after_is_honoured(chat_system: System) -> None:
+    chat_system.model.plays(status(429, headers={"retry-after": "1"}))
+    chat_system.model.plays(token("ok"), finish(), done())
+
+    chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+
+    first, second = chat_system.model.requests
+    assert second.arrived - first.arrived >= 0.95
+
+
+def test_a_provider_that_refuses_the_connection_is_unavailable(chat_system: System) -> None:
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", OPENAI_BASE_URL="http://127.0.0.1:9/v1").say("hi")
+
+    assert_failed(stream, "model_unavailable", partial=False)
+    assert saved_answer(chat_system).answer.status == "failed"
+
+
+def test_a_failure_after_the_first_token_is_not_retried_and_the_partial_is_saved(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(token("so far "), token("so good"), cut())
+
+    stream = api.say("hi")
+
+    assert_failed(stream, "model_cut", partial=True)
+    assert len(chat_system.model.requests) == 1
+    answer = saved_answer(chat_system).answer
+    assert (answer.content, answer.status, answer.error) == ("so far so good", "failed", "model_cut")
+
+
+@pytest.mark.parametrize("beginning", [[], [headers_now()]], ids=["no headers", "headers only"])
+def test_a_model_that_never_begins_times_out(chat_system: System, api: Api, beginning: list[Step]) -> None:
+    chat_system.model.plays(*beginning, stall())
+
+    stream = api.say("hi")
+
+    assert_failed(stream, "model_timeout", partial=False)
+    chat_system.model.wait_closed()
+
+
+def test_a_model_that_falls_silent_has_stalled(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(token("so far"), stall())
+
+    stream = api.say("hi")
+
+    assert_failed(stream, "model_stalled", partial=True)
+    assert saved_answer(chat_system).answer.content == "so far"
+    chat_system.model.wait_closed()
+
+
+def test_a_model_that_drips_for_ever_meets_the_deadline(chat_system: System) -> None:
+    chat_system.model.plays(endless("drip ", delay_s=0.05))
+    began = time.monotonic()
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", TURN_S="6", RESERVE_S="5").say("hi")
+
+    assert_failed(stream, "deadline", partial=True)
+    assert time.monotonic() - began < 2.5
+    assert saved_answer(chat_system).answer.content == stream.text
+    chat_system.model.wait_closed()
+
+
+def test_endless_output_is_truncated_at_the_cap_and_saved(chat_system: System) -> None:
+    chat_system.model.plays(endless("é" * 100))
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", MAX_ANSWER_BYTES="5001").say("hi")
+
+    assert (stream.last["type"], stream.last["status"], stream.last["finishReason"]) == ("complete", "truncated", "length")
+    assert stream.text == "é" * 2500
+    assert saved_answer(chat_system).answer.content == stream.text
+    chat_system.model.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "expected"),
+    [
+        ("rate_limit_exceeded", "requests", "model_rate_limited"),
+        ("server_error", "server_error", "model_unavailable"),
+        ("invalid_request", "invalid_request_error", "model_refused"),
+    ],
+)
+def test_an_error_object_inside_a_200_is_an_error(chat_system: System, api: Api, code: str, kind: str, expected: str) -> None:
+    chat_system.model.plays(token("so far"), error_object(code, "a sentence of theirs", kind))
+
+    stream = api.say("hi")
+
+    assert_failed(stream, expected, partial=True)
+    assert "a sentence of theirs" not in json.dumps(stream.last)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"data: {not json}\n\n",
+        b'data: "a string"\n\n',
+        b"data: [1,2]\n\n",
+        b'data: {"choices": 7}\n\n',
+        b'data: {"choices": [{"delta": {"content": 7}}]}\n\n',
+        b'data: {"choices": [[]]}\n\n',
+        b'data: {"usage": {"prompt_tokens": "many"}, "choices": []}\n\n',
+        b"data: \xff\xfe\n\n",
+        b"<html>a gateway's page</html>\n\n",
+    ],
+)
+def test_nonsense_fails_the_turn_and_keeps_the_partial(chat_system: System, api: Api, nonsense: bytes) -> None:
+    chat_system.model.plays(token("so far"), raw(nonsense))
+
+    stream = api.say("hi")
+
+    assert_failed(stream, "model_cut", partial=True)
+    assert saved_answer(chat_system).answer.content == "so far"
+
+
+def recorded() -> bytes:
+    """A stream as a provider sends it, with two-, three- and four-byte characters in it."""
+    completion = wire.Completion("test-model")
+    chunks: list[Any] = [
+        completion.chunk({"role": "assistant", "content": ""}),
+        completion.chunk({"content": "Zoë "}),
+        completion.chunk({"content": "☕ 🎈"}),
+        completion.chunk({}, "stop"),
+        completion.usage_chunk(3, 4),
+    ]
+    body = b"".join(b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n" for chunk in chunks)
+    return body + b"data: [DONE]\n\n"
+
+
+async def listen(completion: Completion, said: list[str]) -> None:
+    async for pieces in completion.pieces():
+        said += [piece.content for piece in pieces]
+
+
+async def test_a_stream_cut_at_any_byte_is_a_cut() -> None:
+    body = recorded()
+
+    async def key() -> str:
+        return "sk-test"
+
+    with ScriptedModel() as server:
+        model = Model(server.url, key)
+        for offset in range(1, len(body) - 1):
+            server.plays(cut_after(offset), raw(body))
+            completion = model.ask("test-model", [], None, asyncio.Event())
+            said: list[str] = []
+            with pytest.raises(errors.ModelCut):
+                await listen(completion, said)
+            assert "Zoë ☕ 🎈".startswith("".join(said)), f"cut at {offset}"
+        await model.close()
+
+
+@pytest.mark.parametrize("end", [b"Zo", "🎈".encode()[:2], b'"finish_reason": "st', b"usage", b"data: [DO"])
+def test_a_turn_whose_stream_is_cut_is_never_complete(chat_system: System, api: Api, end: bytes) -> None:
+    body = recorded()
+    chat_system.model.plays(cut_after(body.index(end) + len(end)), raw(body))
+
+    stream = api.say("hi")
+
+    assert_failed(stream, "model_cut", partial=bool(stream.text))
+    assert saved_answer(chat_system).answer.content == stream.text
+
+
+def test_a_clean_end_without_a_finish_reason_is_a_cut(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(token("so far"), done())
+
+    assert_failed(api.say("hi"), "model_cut", partial=True)
+
+
+def test_a_clean_end_without_done_but_with_a_finish_reason_is_complete(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(token("all"), finish(), usage(1, 1))
+
+    stream = api.say("hi")
+
+    assert (stream.last["type"], stream.last["usage"]["totalTokens"]) == ("complete", 2)
+
+
+def test_odd_but_valid_streams_are_read_right(chat_system: System, api: Api) -> None:
+    text = "é\u2028\u0085🎈 end"
+    odd = (
+        b"\xef\xbb\xbf: a comment\r\n\r\n"
+        b"event: message\r\nid: 7\r\nretry: 10\r\n"
+        b'data: {"choices":[{"delta":{"role":"assistant"}}]}\r\n\r\n'
+        b'data:{"choices":[{"delta":\rdata: {"content":' + json.dumps(text, ensure_ascii=False).encode() + b"}}]}\r\r"
+        b': another\n\ndata: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+        b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\ndata: [DONE]\n\n'
+    )
+    chat_system.model.plays(drip(odd))
+
+    stream = api.say("hi")
+
+    assert (stream.text, stream.last["type"]) == (text, "complete")
+    assert stream.last["usage"] == {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}
+
+
+def test_half_a_surrogate_pair_in_an_escape_becomes_a_replacement_character(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(raw(b'data: {"choices":[{"delta":{"content":"a\\ud83d"},"finish_reason":"stop"}]}\n\n'), done())
+
+    stream = api.say("hi")
+
+    assert (stream.text, stream.last["type"]) == ("a?", "complete")

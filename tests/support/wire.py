@@ -1,0 +1,130 @@
+"""Faults of AWS, injected where a request would go on the wire (botocore's `before-send`): moto itself never fails."""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+
+Effect = Callable[[Any], AWSResponse | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was about to go out: when (monotonic), which operation, and its decoded JSON body."""
+
+    at: float
+    service: str
+    operation: str
+    body: dict[str, Any]
+
+
+class Wire:
+    """Records the calls of the clients it is attached to, and plays faults on some of them."""
+
+    def __init__(self) -> None:
+        self._effects: list[tuple[str, Effect]] = []
+        self._calls: list[Call] = []
+        self._lock = threading.Lock()
+
+    def attach(self, client: Any) -> None:
+        client.meta.events.register("before-send", self._before_send)
+
+    def detach(self, client: Any) -> None:
+        client.meta.events.unregister("before-send", self._before_send)
+
+    def calls(self, operation: str | None = None) -> list[Call]:
+        with self._lock:
+            return [call for call in self._calls if operation in (None, call.operation)]
+
+    @contextmanager
+    def fault(self, operation: str, effect: Effect) -> Iterator[None]:
+        """Plays `effect` on every call of an operation (`SendMessageBatch`), of a service (`sqs`), while the block runs."""
+        entry = (operation, effect)
+        with self._lock:
+            self._effects.append(entry)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._effects.remove(entry)
+
+    def _before_send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        service, operation = event_name.split(".")[1:]
+        body: dict[str, Any] = json.loads(request.body or b"{}")
+        with self._lock:
+            self._calls.append(Call(time.monotonic(), service, operation, body))
+            effects = [effect for name, effect in self._effects if name in (operation, service)]
+        for effect in effects:
+            if (response := effect(request)) is not None:
+                return response
+        return None
+
+
+class _Raw(io.BytesIO):
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.getvalue()
+
+
+def answer(status: int, body: dict[str, Any]) -> Effect:
+    """The service answers this instead."""
+
+    def effect(request: Any) -> AWSResponse:
+        raw: Any = _Raw(json.dumps(body).encode())
+        headers: Any = {"content-type": "application/x-amz-json-1.0"}
+        return AWSResponse(request.url, status, headers, raw)
+
+    return effect
+
+
+def throttled() -> Effect:
+    return answer(400, {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow down"})
+
+
+def broken() -> Effect:
+    return answer(500, {"__type": "InternalServerError", "message": "oops"})
+
+
+def hangs(seconds: float) -> Effect:
+    """No answer for so long, and then none at all, as a client's time-out would have it."""
+
+    def effect(request: Any) -> AWSResponse:
+        time.sleep(seconds)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    return effect
+
+
+def closed() -> Effect:
+    """The connection was idle too long, and the other side has closed it."""
+
+    def effect(request: Any) -> AWSResponse:
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+    return effect
+
+
+def late(seconds: float) -> Effect:
+    """The request goes out, but only after so long."""
+
+    def effect(request: Any) -> AWSResponse | None:
+        time.sleep(seconds)
+        return None
+
+    return effect
+
+
+def times(count: int, effect: Effect) -> Effect:
+    """The effect, for the first `count` calls only."""
+    left = iter(range(count))
+
+    def limited(request: Any) -> AWSResponse | None:
+        return effect(request) if next(left, None) is not None else None
+
+    return limited
