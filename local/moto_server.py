@@ -13,6 +13,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from local import moto_transactions
 from local.faults import FaultyAws
 
 _DYNAMODB: Final = "DynamoDB_"  # how `X-Amz-Target` begins: DynamoDB_20120810.PutItem
@@ -23,6 +24,7 @@ class AtomicMotoServer(ThreadedMotoServer):
 
     def __init__(self, port: int = 0, faulty: bool = False) -> None:
         super().__init__("127.0.0.1", port, verbose=False)
+        moto_transactions.install()  # they run one at a time here
         self._dispatch = DomainDispatcherApplication(create_backend_app)
         self._one_at_a_time = threading.Lock()
         self._app = FaultyAws(self._answer) if faulty else self._answer

@@ -8,6 +8,7 @@ from moto import mock_aws
 
 from functions.conversations import handler as function
 from infra.resources import CONVERSATIONS, TURNS
+from local import moto_transactions
 from tests.integration.conversations.stage import Stage
 from tests.oidc import OidcProvider
 
@@ -38,6 +39,7 @@ def stage(_provider: OidcProvider, _session: boto3.Session, monkeypatch: pytest.
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    moto_transactions.install()
     with mock_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", _session)
         function.gate.cache_clear()

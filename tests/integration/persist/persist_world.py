@@ -24,6 +24,7 @@ from functions.common.records import Answer, NewMessage, Record, SettleTurn, Tur
 from functions.persist import handler as entry
 from functions.persist.pace import Pace
 from infra.resources import CONVERSATIONS, TURNS, Table
+from local import moto_transactions
 
 Item = dict[str, Any]
 Fault = Callable[[str, Any], AWSResponse | None]
@@ -275,6 +276,7 @@ def persist_world() -> Iterator[World]:
         "CONVERSATIONS_TABLE": CONVERSATIONS.name,
         "TURNS_TABLE": TURNS.name,
     }
+    moto_transactions.install()
     with mock_aws(), mock.patch.dict(os.environ, env):
         raw = boto3.client("dynamodb")
         for table in (CONVERSATIONS, TURNS):

@@ -269,7 +269,7 @@ POISON = [
 ]
 
 
-@pytest.mark.parametrize("body", POISON)
+@pytest.mark.parametrize("body", POISON, ids=range(len(POISON)))  # the bodies hold the time: they cannot name a test
 def test_a_poison_message_fails_alone_and_the_log_does_not_quote_it(
     world: World, body: str, logged: Logged, capsys: pytest.CaptureFixture[str]
 ) -> None:
