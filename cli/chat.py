@@ -547,9 +547,11 @@ def say(
 
 def _standard_input() -> str:
     try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
+        text = sys.stdin.read()
+        text.encode()  # what Python could not read stands there as lone surrogates
+    except UnicodeError as error:
         raise Failure("Standard input is not text in UTF-8.") from error
+    return text
 
 
 @app.command("list")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from functions.chat_stream.settings import Settings as ChatSettings
 from infra.resources import CONVERSATIONS, PERSIST, SETTLE_DELAY_S, TURNS
+from local.model.pace import Pace
 
 ACCOUNT: Final = "123456789012"  # moto's own
 REGION: Final = "eu-central-1"
@@ -38,13 +40,15 @@ class Settings:
             raise Unusable(f"HOST={host} would let strangers in: set OIDC_ISSUER and OIDC_AUDIENCE, or leave HOST alone.")
         if bool(env.get("OIDC_ISSUER")) != bool(env.get("OIDC_AUDIENCE")):
             raise Unusable("OIDC_ISSUER and OIDC_AUDIENCE go together: set both, or neither to run without sign-in.")
+        provider = bool(env.get("OPENAI_API_KEY") or env.get("OPENAI_BASE_URL"))
+        _check_what_starts(env, provider)
         return cls(
             host=host,
             port=_number(env, "PORT", 8000, 0, 65535),
             chat_workers=_number(env, "CHAT_WORKERS", 1, 1, 16),
             visibility_timeout_s=_number(env, "VISIBILITY_TIMEOUT_S", 10, 0, 43200),
             grace_s=_number(env, "GRACE_S", 10, 0, 900),
-            provider=bool(env.get("OPENAI_API_KEY") or env.get("OPENAI_BASE_URL")),
+            provider=provider,
             json_output=json_output,
         )
 
@@ -119,6 +123,16 @@ def model_environment(env: Mapping[str, str], ports: Ports, provider: bool) -> d
         "OPENAI_API_KEY": "local",
         "DEFAULT_MODEL": env.get("DEFAULT_MODEL") or (env.get("MODELS") or MODEL).split(",")[0].strip(),
     }
+
+
+def _check_what_starts(env: Mapping[str, str], provider: bool) -> None:
+    """Reads the settings of the processes as they will, before any of them is started; raises Unusable."""
+    nowhere = Ports(aws=0, model=0, conversations=0, chat=())
+    try:
+        Pace.from_env(env)
+        ChatSettings.from_env({**base(env, nowhere), **model_environment(env, nowhere, provider)})
+    except ValueError as error:
+        raise Unusable(f"{error}.") from None
 
 
 def _number(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -37,6 +37,8 @@ class Front:
             if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
                 try:
                     await upstream(scope, receive, send)
+                except Problem as problem:
+                    await _answer(send, problem)
                 except Unreachable:
                     await _answer(send, Unavailable("This part of the system is starting or has failed; try again in a moment."))
                 return

@@ -33,11 +33,12 @@ def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[st
             kept[id(value)] = _copy(value, [op for item in transact_items for op in item.values()])
         return kept[id(value)]
 
-    models.copy = SimpleNamespace(deepcopy=deepcopy, copy=copy.copy)  # type: ignore[assignment]
+    module: Any = models
+    module.copy = SimpleNamespace(deepcopy=deepcopy, copy=copy.copy)
     try:
         _MOTO(backend, transact_items)
     finally:
-        models.copy = copy
+        module.copy = copy
 
 
 def _copy(table: Table, operations: Sequence[dict[str, Any]]) -> Table:

@@ -11,6 +11,9 @@ from typing import Any, Final
 
 import httpx2
 
+from functions.chat_stream.settings import Limits
+from functions.common.problems import InvalidRequest, RequestTimeout, TooLarge
+
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -20,6 +23,8 @@ _HOP: Final = frozenset(
 )
 _NOT_FORWARDED: Final = _HOP | {b"expect", b"forwarded"}
 _INFRASTRUCTURE: Final = (b"x-amzn-", b"x-amz-cf-", b"x-forwarded-")
+_BODY: Final = Limits()
+_URL_BYTES: Final = 8192  # CloudFront: "maximum length of a URL, including query string"
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=4)  # uvicorn's is 5
 _TIMEOUT: Final = {"connect": 2.0, "pool": None, "read": None, "write": None}
 
@@ -41,7 +46,8 @@ class Upstream:
         self._transport = httpx2.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Raises Unreachable."""
+        """Raises Unreachable, or a Problem for a request that CloudFront and Lambda would not let through to a function."""
+        _check(scope)
         visitor = _Visitor(receive)
         leaving = asyncio.ensure_future(visitor.left.wait())
         forwarding = asyncio.ensure_future(self._forward(scope, visitor, send))
@@ -89,6 +95,20 @@ class Upstream:
         raise Unreachable
 
 
+def _check(scope: Any) -> None:
+    headers = dict(scope["headers"])
+    if b"content-length" in headers and b"transfer-encoding" in headers:
+        raise InvalidRequest("content-length and transfer-encoding: send one of them")  # RFC 9112 section 6.1: smuggling
+    if len(scope["raw_path"]) + len(scope["query_string"]) > _URL_BYTES:
+        raise InvalidRequest(f"the URL may have at most {_URL_BYTES} bytes")
+    if int(headers.get(b"content-length", 0)) > _BODY.body_bytes:
+        raise _too_large()
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"the body may have at most {_BODY.body_bytes} bytes")
+
+
 def _request(scope: Any, base: httpx2.URL, visitor: "_Visitor") -> httpx2.Request:
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
@@ -117,14 +137,22 @@ class _Visitor:
         self.left = asyncio.Event()
 
     async def body(self) -> AsyncIterator[bytes]:
-        more = True
+        """Within the limits that the functions set, too: what they answer is not heard before the body's end."""
+        more, room, ends = True, _BODY.body_bytes, asyncio.get_running_loop().time() + _BODY.body_timeout_s
         while more:
-            message = await self._receive()
+            try:
+                async with asyncio.timeout_at(ends):
+                    message = await self._receive()
+            except TimeoutError:
+                raise RequestTimeout(f"the body took longer than {_BODY.body_timeout_s:g} s") from None
             if message["type"] == "http.disconnect":
                 self.left.set()
                 raise _ClientLeft
             more = message.get("more_body", False)
             if chunk := message.get("body"):
+                room -= len(chunk)
+                if room < 0:
+                    raise _too_large()
                 yield chunk
         self.watch()
 

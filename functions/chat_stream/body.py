@@ -15,6 +15,8 @@ async def read_json_bytes(request: Request, limits: Limits) -> bytes:
     """The body; raises UnsupportedMediaType, TooLarge or RequestTimeout. Refuses by Content-Length before it reads."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise problems.UnsupportedMediaType("content-type: send application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise problems.UnsupportedMediaType("content-encoding: send the body as it is, not compressed")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
         raise _too_large(limits)

@@ -13,6 +13,7 @@ TurnFailed
 ├── ConversationNotFound   persist found no such conversation in the caller's workspaces
 ├── AlreadyRunning         the same turn runs elsewhere and tokens had left here already
 ├── OtherContent           the turnId was used for another request
+├── MessageIdTaken         a message's id was used for another message of the conversation
 ├── QuotaExceeded          nothing of the turn is stored, and its turnId may be used again
 │   ├── TooManyStreams     as many answers as allowed are under way
 │   ├── TooManyTurns       as many turns as allowed began this minute
@@ -80,6 +81,10 @@ class OtherContent(TurnFailed):
     code, sentence, retryable, kept = "duplicate_turn", "This turnId was used for another request.", False, False
 
 
+class MessageIdTaken(OtherContent):
+    sentence = "A message's id was used for another message of this conversation."
+
+
 class QuotaExceeded(TurnFailed):
     code, kept = "quota_exceeded", False
 
@@ -98,3 +103,11 @@ class TokensUsedUp(QuotaExceeded):
 
 class Broken(TurnFailed):
     pass
+
+
+_REFUSALS = {refusal.code: refusal for refusal in (ConversationNotFound, MessageIdTaken)}
+
+
+def refused(code: str) -> TurnFailed:
+    """What persist's refusal of a turn, by its code, means to its reader."""
+    return _REFUSALS[code]()

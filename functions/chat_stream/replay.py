@@ -17,6 +17,7 @@ _GIVE_UP_S: Final = 30.0
 
 # Sent when the log ends without a terminal event: its run was killed, or its last checkpoint could not be written.
 _LEFT_OFF: Final = Failed("internal", "This answer was interrupted. What had arrived is kept in the conversation.", True, True)
+_GONE: Final = Failed("conversation_not_found", "This answer is gone: its conversation was deleted.", False, False)
 _UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It goes on, and is being saved.", True, True)
 
 
@@ -44,7 +45,10 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
         if log.torn:
             log.reread()
             continue
-        if view is None or (view.log_over and not fresh):
+        if view is None:
+            yield [_GONE]
+            return
+        if view.log_over and not fresh:
             if not log.reread_already:
                 log.reread()  # the last run may have been rewritten, longer, under the key it had
                 continue

@@ -81,11 +81,16 @@ def turn_request(
 
 def _check_message(index: int, message: ChatMessage, limits: Limits) -> None:
     where = f"messages.{index}"
-    size = len(message.content.encode()) + (len(json.dumps(message.meta)) if message.meta else 0)
+    try:
+        meta = json.dumps(message.meta, allow_nan=False) if message.meta else ""
+    except ValueError:
+        raise _invalid(f"{where}.meta", "numbers must be finite") from None
+    size = len(message.content.encode()) + len(meta)
     if size > limits.message_bytes:
         raise problems.TooLarge(f"{where}: {size} bytes, at most {limits.message_bytes} are taken")
-    if "\0" in message.content or (message.meta and "\\u0000" in json.dumps(message.meta)):
-        raise _invalid(f"{where}.content", "must not contain U+0000")
+    for field, nul in (("content", "\0" in message.content), ("meta", "\\u0000" in meta)):
+        if nul:
+            raise _invalid(f"{where}.{field}", "must not contain U+0000")
     if message.role == "user" and not message.content:
         raise _invalid(f"{where}.content", "a user's message must not be empty")
 

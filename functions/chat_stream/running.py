@@ -51,6 +51,10 @@ class RunningTurns:
         task.add_done_callback(lambda done: self._forget(key, done))
         return turn
 
+    def find(self, turn_id: str, user_id: str) -> Turn | None:
+        """The user's turn of this id, if it runs here."""
+        return self._turns.get((turn_id, user_id))
+
     def end_all(self) -> None:
         """Ends every turn; what they said is saved. No turn begins any more."""
         self._closing = True

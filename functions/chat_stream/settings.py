@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from functions.common import VERSION
 from functions.common.auth import AuthSettings
 from functions.common.quotas import Quotas
+from functions.common.records import SQS_MAX_DELAY_S
 
 KIB: Final = 1024
 METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
@@ -78,13 +79,16 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Raises ValueError with a sentence that names the variable at fault."""
         auth = AuthSettings.from_env(env)
+        timing = Timing(**_numbers(env, Timing, prefix=""))
+        if timing.settle_delay_s > SQS_MAX_DELAY_S:
+            raise ValueError(f"SETTLE_DELAY_S is {timing.settle_delay_s}, and SQS delays {SQS_MAX_DELAY_S} s at most")
         return cls(
             turns_table=_required(env, "TURNS_TABLE"),
             queue_url=_required(env, "QUEUE_URL"),
             model=_model(env),
             auth=auth,
             limits=Limits(**_numbers(env, Limits, prefix="MAX_")),
-            timing=Timing(**_numbers(env, Timing, prefix="")),
+            timing=timing,
             quotas=Quotas.from_env(env),
             in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
             client_id=env.get("OIDC_CLIENT_ID") or auth.audience,
@@ -108,7 +112,10 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     offered = tuple(name.strip() for name in env.get("MODELS", "").split(",") if name.strip()) or (default,)
     if default not in offered:
         raise ValueError(f"DEFAULT_MODEL is {default!r}, which MODELS does not list")
-    return ModelSettings(env.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", key, secret, default, offered)
+    base_url = env.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+    if not base_url.startswith(("https://", "http://")):
+        raise ValueError(f"OPENAI_BASE_URL is {base_url!r}, which is no http or https URL")
+    return ModelSettings(base_url, key, secret, default, offered)
 
 
 def _numbers(env: Mapping[str, str], kind: type[Limits] | type[Timing], prefix: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Turn:
             ports.table,
             ports.outbox,
             ports.quota,
-            Listeners(self._on_claimed_elsewhere, self._on_refused, self._on_receipt, self._on_stop),
+            Listeners(self._on_claimed_elsewhere, self._on_refused, self._on_receipt, self.stop),
             timing.checkpoint_s,
         )
         self._model_sent = Moment()
@@ -112,6 +112,10 @@ class Turn:
         """Ends the turn, unless it has ended."""
         if not self._ended.done():
             self._ended.set_result(ending)
+
+    def stop(self) -> None:
+        """Ends the turn because its user asked for that; what was said is saved."""
+        self.end(Ending("stopped", "stopped"))
 
     def leave(self) -> None:
         """Ends the turn because the process must go: what was said is saved, and nothing else is waited for."""
@@ -195,7 +199,7 @@ class Turn:
             elif news is None:
                 self.log.append(PersistPending(self.head.turn_id))
             elif news.refused:
-                error, durable = errors.ConversationNotFound(), False
+                error, durable = errors.refused(news.refused), False
         terminal = self._terminal(ending, error, news, durable)
         status = ending.status if error is ending.error else "failed"
         await asyncio.gather(
@@ -259,10 +263,10 @@ class Turn:
                 self.log.extend(events)
 
     def _on_claimed_elsewhere(self, same: bool) -> None:
-        if same and self._last_piece is None:
+        if same and self._last_piece is None and not self._ended.done():
             self.end(Ending(replay=True))
         else:
-            # A short answer may be over by now; it is not this run's to save all the same.
+            # A short answer may be over by now, or stopped; it is not this run's to save all the same.
             self._overruled = errors.AlreadyRunning() if same else errors.OtherContent()
             self.end(_failed(self._overruled))
 
@@ -272,12 +276,9 @@ class Turn:
 
     def _on_receipt(self, news: News) -> None:
         if news.refused:
-            self.end(_failed(errors.ConversationNotFound()))
+            self.end(_failed(errors.refused(news.refused)))
         elif self.head.new and news.conversation_id:
             self.log.append(ConversationCreated(news.conversation_id))
-
-    def _on_stop(self) -> None:
-        self.end(Ending("stopped", "stopped"))
 
     def _on_task_done(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()):

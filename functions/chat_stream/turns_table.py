@@ -118,14 +118,17 @@ class TurnsTable:
         )
 
     async def seal(self, head: TurnHead, first: int, events: Sequence[Event], status: str, durable: bool) -> None:
-        """Adds the last events and the final status, together: whoever sees the one sees the other."""
+        """Adds the last events and the final status, together: whoever sees the one sees the other.
+
+        A turn whose conversation was deleted meanwhile gets neither, and its log goes.
+        """
         *earlier, last = self._puts(head, first, events)
         update: Any = {
             "TableName": self._table,
             "Key": self._key(head.turn_id, head.user_id, keys.TURN),
             "UpdateExpression": "SET #status = :status, durable = :durable, #at = :at",
-            "ConditionExpression": "attribute_exists(pk)",
-            "ExpressionAttributeNames": {"#status": "status", "#at": "at"},
+            "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(#forgotten)",
+            "ExpressionAttributeNames": {"#status": "status", "#at": "at", "#forgotten": keys.FORGOTTEN},
             "ExpressionAttributeValues": {":status": {"S": status}, ":durable": {"BOOL": durable}, ":at": _now_ms()},
         }
 
@@ -135,9 +138,18 @@ class TurnsTable:
                     clients.dynamodb.put_item(**put)
                 except clients.dynamodb.exceptions.ConditionalCheckFailedException:
                     continue
-            clients.dynamodb.transact_write_items(TransactItems=[{"Put": _as_put(last)}, {"Update": update}])
+            try:
+                clients.dynamodb.transact_write_items(TransactItems=[{"Put": _as_put(last)}, {"Update": update}])
+            except clients.dynamodb.exceptions.TransactionCanceledException as error:
+                if not _condition_failed(error):
+                    raise
+                self._erase_log(clients, head)
 
         await self._aws.call(write)
+
+    def _erase_log(self, clients: Clients, head: TurnHead) -> None:
+        for pk, sk in turns.checkpoint_keys(clients.dynamodb, self._table, head.turn_id, head.user_id):
+            clients.dynamodb.delete_item(TableName=self._table, Key={keys.PK: {"S": pk}, keys.SK: {"S": sk}})
 
     async def news(self, head: TurnHead) -> News:
         """The receipt and the stop flag: one small read, eventually consistent (half the price, and it is asked again)."""
@@ -217,6 +229,10 @@ def _runs(first: int, events: Sequence[Event]) -> list[tuple[int, Sequence[Event
 def _as_put(put: Any) -> Any:
     """A put inside a transaction. Its condition would cancel the final status too, and nothing follows it: it has none."""
     return {name: put[name] for name in ("TableName", "Item")}
+
+
+def _condition_failed(error: Any) -> bool:
+    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in error.response["CancellationReasons"])
 
 
 def _now_ms() -> dict[str, str]:

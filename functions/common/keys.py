@@ -26,6 +26,7 @@ STOP: Final = "STOP"
 RECEIPT: Final = "RECEIPT"
 DELETED: Final = "DELETED"
 EVENTS_PREFIX: Final = "EVENTS#"
+FORGOTTEN: Final = "forgotten"  # on a claim whose conversation was deleted: the turn is as good as absent
 QUOTA: Final = "QUOTA"
 USAGE_PREFIX: Final = "USAGE#"
 

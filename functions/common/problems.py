@@ -23,17 +23,17 @@ class Problem(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
+    usual: ClassVar[str] = "The fault is in our log. The same request may succeed in a moment."  # the detail when none is given
 
     def __init__(self, detail: str = "", fields: Sequence[Field] = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(self.code)
-        self.detail = detail
+        self.detail = detail or self.usual
         self.fields = fields
         self.headers = dict(headers or {})
 
     def document(self) -> dict[str, Any]:
         body: dict[str, Any] = {"type": f"urn:problem:{self.code}", "title": self.title, "status": self.status, "code": self.code}
-        if self.detail:
-            body["detail"] = self.detail
+        body["detail"] = self.detail
         if self.fields:
             body["errors"] = [field._asdict() for field in self.fields[:_SHOWN_FIELDS]]
         return body
@@ -68,10 +68,12 @@ class ForbiddenWorkspace(Problem):
 
 class NotFound(Problem):
     code, status, title = "not_found", 404, "There is nothing here"
+    usual = "No such route, conversation or turn, or not one of yours."
 
 
 class MethodNotAllowed(Problem):
     code, status, title = "method_not_allowed", 405, "This method does not exist here"
+    usual = "GET /api/openapi.json lists the methods of each route."
 
 
 class RequestTimeout(Problem):
@@ -107,4 +109,4 @@ class Internal(Problem):
 
 
 class Unavailable(Problem):
-    code, status, title = "unavailable", 503, "Storage does not answer right now"
+    code, status, title = "unavailable", 503, "Not available right now"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 # SQS: "The minimum message size is 1 byte, the maximum is 1,048,576 bytes" for a message and for a batch of them.
 SQS_MAX_BYTES: Final = 1_048_576
+SQS_MAX_DELAY_S: Final = 900
 _PLAIN_MAX_BYTES: Final = 192 * 1024  # above this a body is compressed
 _COMPRESSED: Final = "z1:"
 # SQS takes #x9 #xA #xD #x20-#xD7FF #xE000-#xFFFD #x10000-#x10FFFF; JSON already escapes what is below #x20.

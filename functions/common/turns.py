@@ -95,6 +95,18 @@ def read_after(client: "DynamoDBClient", table: str, turn_id: str, user_id: str,
     return view(_query(client, table, turn_id, user_id, after=keys.events_sk(after + 1)))
 
 
+def checkpoint_keys(client: "DynamoDBClient", table: str, turn_id: str, user_id: str) -> list[keys.Key]:
+    """The keys of a turn's checkpoints, the items that hold its text. Strongly consistent."""
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :events)",
+        ExpressionAttributeValues={":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":events": {"S": keys.EVENTS_PREFIX}},
+        ProjectionExpression="pk, sk",
+        ConsistentRead=True,
+    )
+    return [keys.Key(item[keys.PK]["S"], item[keys.SK]["S"]) for page in pages for item in page["Items"]]
+
+
 def _query(client: "DynamoDBClient", table: str, turn_id: str, user_id: str, after: str | None) -> list[Item]:
     items: list[Item] = []
     values = {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":from": {"S": after or keys.EVENTS_PREFIX}}
@@ -118,7 +130,7 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
     now = time.time() if now is None else now
     live = {item["sk"]["S"]: item for item in items if float(item[keys.EXPIRES]["N"]) > now}
     claim, receipt = live.get(keys.TURN), live.get(keys.RECEIPT, {})
-    if claim is None:
+    if claim is None or keys.FORGOTTEN in claim:
         return None
     rows = sorted((item for sk, item in live.items() if sk.startswith(keys.EVENTS_PREFIX)), key=lambda item: str(item["sk"]["S"]))
     seen = max(_seconds(item["at"]) for item in (claim, *rows))

@@ -5,9 +5,9 @@
 2. The messages go, each answer's checkpoints (its text) before it, so that a crash never loses track of them.
 3. META goes last: while it is there, another DELETE finds the rest.
 
-A turn still streaming is asked to stop. What it writes until it hears of that, like the checkpoints of a turn persist never
-stored, falls to the TTL of a day. The turns' claims and receipts stay till then: they hold no text, and keep a repeated POST
-recognised.
+A turn still streaming is asked to stop, and at its end takes away what it wrote until it heard of that (what a killed one wrote
+falls to the TTL of a day). The turns' claims stay till then, marked as forgotten: they hold no text, answer as if they were
+absent, and keep a repeated POST from being answered again.
 """
 
 import time
@@ -45,6 +45,7 @@ def _silence_turns(store: Store, rows: Sequence[Row]) -> None:
     for row in rows:
         if "turn_id" not in row or "user_id" not in row or datetime.fromisoformat(row["created_at"]) < since:
             continue
+        store.forget_turn(row["turn_id"], row["user_id"])  # before its text goes, so that no run adds to it unseen
         if row["status"] == STREAMING:
             store.ask_to_stop(row["turn_id"], row["user_id"])
         if doomed := store.checkpoint_keys(row["turn_id"], row["user_id"]):

@@ -6,6 +6,7 @@ was wrong.
 
 import base64
 import binascii
+import re
 import time
 from collections.abc import Mapping
 from threading import Lock
@@ -30,7 +31,7 @@ from functions.conversations import answers
 from functions.conversations.routes import PUBLIC
 
 MAX_BODY_BYTES: Final = 16 * 1024
-_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_WITH_BODY = re.compile(r"PATCH /api/conversations/[^/]+")  # other methods are told that they do not exist, whatever they carry
 Event = Mapping[str, Any]
 
 
@@ -52,7 +53,7 @@ class Gate:
         with self._lock:
             try:
                 caller = None if (method, path) in PUBLIC else self._caller(event)
-                event = _with_text_body(event) if method in _WITH_BODY else event
+                event = _with_text_body(event) if _WITH_BODY.fullmatch(f"{method} {path}") else event
                 self._app.context["caller"] = caller
                 answer = self._app.resolve(event, context)
             except Problem as problem:

@@ -5,6 +5,7 @@ Raises botocore's ClientError and BotoCoreError as they come, after a bounded nu
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.common import keys
 from functions.common.keys import Key
 from functions.common.problems import Unavailable
-from functions.common.turns import TurnView, read_turn
+from functions.common.turns import TurnView, checkpoint_keys, read_turn
 from functions.conversations.usage import Sums
 from functions.conversations.views import Row
 
@@ -143,17 +144,20 @@ class Store:
         }
         self.client.put_item(TableName=self._turns, Item=item)
 
+    def forget_turn(self, turn_id: str, user_id: str) -> None:
+        """Marks a turn as one of a deleted conversation: nobody finds it any more, and its run writes no end to its log."""
+        with suppress(self.client.exceptions.ConditionalCheckFailedException):  # expired by now
+            self.client.update_item(
+                TableName=self._turns,
+                Key=_key(Key(keys.turn_pk(turn_id, user_id), keys.TURN)),
+                UpdateExpression="SET #forgotten = :yes",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeNames={"#forgotten": keys.FORGOTTEN},
+                ExpressionAttributeValues={":yes": {"BOOL": True}},
+            )
+
     def checkpoint_keys(self, turn_id: str, user_id: str) -> list[Key]:
-        """The keys of a turn's checkpoints, the items that hold its text."""
-        values = {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":events": {"S": keys.EVENTS_PREFIX}}
-        pages = self.client.get_paginator("query").paginate(
-            TableName=self._turns,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :events)",
-            ExpressionAttributeValues=values,
-            ProjectionExpression="pk, sk",
-            ConsistentRead=True,
-        )
-        return [Key(item[keys.PK]["S"], item[keys.SK]["S"]) for page in pages for item in page["Items"]]
+        return checkpoint_keys(self.client, self._turns, turn_id, user_id)
 
     def erase_messages(self, doomed: Sequence[Key]) -> None:
         self._erase(self._conversations, doomed)

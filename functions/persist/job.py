@@ -17,6 +17,7 @@ from functions.persist.errors import (
 )
 from functions.persist.pace import MAX_ATTEMPTS
 from functions.persist.plan import Plan
+from functions.persist.receipts import CONVERSATION_NOT_FOUND, DUPLICATE_TURN
 
 
 class Outcome(Enum):
@@ -57,8 +58,8 @@ class Job:
 
     def stored(self) -> None:
         """The current transaction went through."""
-        if self._refused:
-            self.outcome = Outcome.REFUSED
+        if self._refused is not None:
+            self.outcome = Outcome.DUPLICATE if self._refused == DUPLICATE_TURN else Outcome.REFUSED
         elif self._part < len(self.plan.parts) - 1:
             self._part += 1
             self.writes = self._next()
@@ -80,7 +81,8 @@ class Job:
     def cancelled(self, reasons: Sequence[Reason]) -> None:
         """The current transaction was cancelled and wrote nothing; `reasons` are its writes' own. Decides what comes next.
 
-        The order matters: who owns the turn's id comes before all, then whether the conversation is there, then the rest.
+        The order matters: who owns the turn's id comes before all, then whether the conversation is there, then whose the
+        messages' ids are, then the rest.
         """
         codes = {reason.code for reason in reasons} - {NO_REASON}
         if not codes:
@@ -92,7 +94,10 @@ class Job:
         if What.RECEIPT in failed:
             self.outcome = self._outcome_of(failed[What.RECEIPT])
         elif What.TOMBSTONE in failed or (What.META in failed and not self._owned(failed[What.META])):
-            self._refused = True
+            self._refused = CONVERSATION_NOT_FOUND
+            self.writes = self._next()
+        elif What.MESSAGE in failed:
+            self._refused = DUPLICATE_TURN
             self.writes = self._next()
         elif What.ANSWER in failed:
             self.outcome = Outcome.REPEATED
@@ -105,7 +110,7 @@ class Job:
             self.failed(Rejected(min(codes)))
 
     def _next(self) -> Sequence[Write]:
-        return self.plan.refusal() if self._refused else self.plan.transaction(self._part, self._stale)
+        return self.plan.refusal(self._refused) if self._refused is not None else self.plan.transaction(self._part, self._stale)
 
     def _owned(self, meta: Mapping[str, Any]) -> bool:
         return "deleted_at" not in meta and meta.get("workspace_id") == {"S": self.plan.workspace_id}

@@ -8,7 +8,7 @@ from typing import Final
 from functions.common.records import Answer, TurnFinished, TurnHead, TurnStarted
 from functions.common.turns import INTERRUPTED
 from functions.persist.entries import Tables, Write
-from functions.persist.receipts import claim, receipt, refusal
+from functions.persist.receipts import CONVERSATION_NOT_FOUND, claim, receipt, refusal
 from functions.persist.usage import counted
 from functions.persist.writes import answer, message, meta_owned, meta_touched, placeholder, tombstone_absent
 
@@ -22,7 +22,8 @@ _GUARDS: Final = 3  # tombstone, META and receipt stand in every transaction of 
 class Plan:
     """What one record writes. Most fit one transaction; one of hundreds of messages takes several, its receipt in the last.
 
-    `final` is false for the settling of a turn that still lives: another settling has to follow.
+    `refused` is the code of what is known to be in the way. `final` is false for the settling of a turn that still lives: another
+    settling has to follow.
     """
 
     tables: Tables
@@ -33,7 +34,7 @@ class Plan:
     answer_status: str | None = None
     settling: bool = False
     final: bool = True
-    refused: bool = False
+    refused: str | None = None
 
     @cached_property
     def parts(self) -> list[list[Write]]:
@@ -57,14 +58,14 @@ class Plan:
             last = receipt(tables, turn, self.workspace_id, status, self.settling)
         return [*guards, *self.parts[part], last]
 
-    def refusal(self) -> list[Write]:
+    def refusal(self, code: str) -> list[Write]:
         """The transaction that says no instead."""
-        return [refusal(self.tables, self.turn)]
+        return [refusal(self.tables, self.turn, code)]
 
 
 def plan_refused(tables: Tables, turn: TurnHead) -> Plan:
     """Nothing to store: the turn's conversation is known not to be there for it."""
-    return Plan(tables, turn, "", turn.started_at, [], refused=True)
+    return Plan(tables, turn, "", turn.started_at, [], refused=CONVERSATION_NOT_FOUND)
 
 
 def plan_started(tables: Tables, record: TurnStarted, workspace_id: str) -> Plan:

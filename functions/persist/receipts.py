@@ -39,9 +39,11 @@ def claim(tables: Tables, turn: TurnHead) -> Write:
     return _write(tables, turn, {}, _OPEN, ("refused",))
 
 
-def refusal(tables: Tables, turn: TurnHead) -> Write:
-    """Says that the conversation is not there for this caller: absent, deleted, another workspace's, all the same."""
-    return _write(tables, turn, {"refused": CONVERSATION_NOT_FOUND}, _SAME_REQUEST, ())
+def refusal(tables: Tables, turn: TurnHead, code: str) -> Write:
+    """Says that the turn is not stored, and why: its conversation is not there for this caller (absent, deleted, another
+    workspace's, all the same), or one of its messages has the id of another.
+    """
+    return _write(tables, turn, {"refused": code}, _SAME_REQUEST, ())
 
 
 def _write(tables: Tables, turn: TurnHead, said: Values, condition: str, names: tuple[str, ...]) -> Write:

@@ -17,6 +17,9 @@ _NEWER: Final = "(#activity < :activity OR (#activity = :activity AND #model <= 
 _TOUCHED: Final = f"{_OWNED} AND {_NEWER}"
 _MADE_OR_TOUCHED: Final = f"attribute_not_exists(#workspace_id) OR ({_TOUCHED})"
 
+# The client chooses a message's id, and may have chosen it before: for the same message (a repeat), or for another one.
+_SAME_MESSAGE: Final = "attribute_not_exists(#role) OR (#role = :role AND #content = :content)"
+
 # An answer replaces its placeholder, or what a settling made of it; a repeat, or a settling that comes late, fails here.
 _ANSWER_OPEN: Final = f"attribute_not_exists(#status) OR #status IN (:{STREAMING}, :{INTERRUPTED})"
 _PLACEHOLDER_ONLY: Final = f"attribute_not_exists(#status) OR #status = :{STREAMING}"
@@ -51,14 +54,17 @@ def meta_owned(tables: Tables, turn: TurnHead, workspace_id: str) -> Write:
 
 
 def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
-    """A message as it first came. A repeat changes nothing and never fails; a late user message cannot overwrite an answer."""
+    """A message as it first came. A repeat changes nothing; a late user message cannot overwrite an answer.
+
+    An id that names another message there fails the transaction: the answer would stand under a question nobody asked.
+    """
     keep = {"id": new.id, "role": new.role, "content": new.content, "status": "complete", "created_at": turn.started_at}
     if new.parent_id is not None:
         keep["parent_id"] = new.parent_id
     if new.meta:
         keep["meta"] = json.dumps(new.meta, ensure_ascii=False, separators=(",", ":"))
     key = keys.message_key(turn.conversation_id, new.depth, new.id)
-    return update(What.MESSAGE, tables.conversations, key, keep=keep, replace={})
+    return update(What.MESSAGE, tables.conversations, key, keep=keep, replace={}, condition=_SAME_MESSAGE)
 
 
 def placeholder(tables: Tables, turn: TurnHead) -> Write:

@@ -14,13 +14,23 @@ class Pace:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Pace":
-        """From FAKE_LLM_TTFT_MS, FAKE_LLM_DELAY_MS, FAKE_LLM_TOKENS; raises ValueError for what is not a number."""
-        tokens = env.get("FAKE_LLM_TOKENS")
+        """From FAKE_LLM_TTFT_MS, FAKE_LLM_DELAY_MS, FAKE_LLM_TOKENS; raises ValueError, which names the variable."""
         return cls(
-            ttft_s=float(env.get("FAKE_LLM_TTFT_MS") or 300) / 1000,
-            delay_s=float(env.get("FAKE_LLM_DELAY_MS") or 20) / 1000,
-            tokens=int(tokens) if tokens else None,
+            ttft_s=_number(env, "FAKE_LLM_TTFT_MS", 300) / 1000,
+            delay_s=_number(env, "FAKE_LLM_DELAY_MS", 20) / 1000,
+            tokens=int(_number(env, "FAKE_LLM_TOKENS", 0)) or None,
         )
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise ValueError(f"{name} is {text!r}, which is no number from 0 up")
+    return number
 
 
 INSTANT = Pace(ttft_s=0, delay_s=0)

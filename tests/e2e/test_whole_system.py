@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from functions.common import turns
 from functions.common.ids import new_id
 from functions.common.sse import SSEDecoder
 from local.system import LocalSystem
@@ -195,7 +196,7 @@ def test_edit_and_regenerate_make_siblings(api: Api) -> None:
 def test_a_deleted_conversation_stays_deleted_while_its_turn_streams(system: LocalSystem, api: Api) -> None:
     with curl(system.url, {"messages": [user("hi")]}) as process:
         events = watch(process, until=lambda event: event.type == "conversationCreated")
-        conversation_id = events[-1].event["conversationId"]
+        turn_id, conversation_id = events[0].event["turnId"], events[-1].event["conversationId"]
         assert api.http.delete(f"/api/conversations/{conversation_id}").status_code == 204
         rest = watch(process)
 
@@ -203,6 +204,14 @@ def test_a_deleted_conversation_stays_deleted_while_its_turn_streams(system: Loc
     for _ in range(10):
         assert api.http.get(f"/api/conversations/{conversation_id}").status_code == 404
         time.sleep(0.1)
+    # Its turn is gone with it, what it said meanwhile included, and the same turn posted again is not answered anew.
+    for path in (f"/api/turns/{turn_id}", f"/api/turns/{turn_id}/stream"):
+        assert api.http.get(path).status_code == 404
+    again = api.post({"turnId": turn_id, "messages": [user("hi")]})
+    assert (again.last["type"], again.last["code"]) == ("error", "conversation_not_found")
+    assert "token" not in again.types
+    kept = turns.checkpoint_keys(system.dynamodb, system.turns_table, turn_id, "local")
+    assert kept == []
     left = system.dynamodb.query(
         TableName=system.conversations_table,
         KeyConditionExpression="pk = :pk",

@@ -32,6 +32,7 @@ def bodies() -> list[Any]:
         pytest.param({"messages": [user("")]}, 400, "invalid_request", "messages.0.content", id="empty text"),
         pytest.param({"messages": [user("a\0b")]}, 400, "invalid_request", "messages.0.content", id="NUL"),
         pytest.param({"messages": [user("hi", meta=[1])]}, 400, "invalid_request", "messages.0.meta", id="meta not an object"),
+        pytest.param({"messages": [user("hi", meta={"a": "b\0"})]}, 400, "invalid_request", "messages.0.meta", id="NUL in meta"),
         pytest.param({"messages": [user("hi", id="7")]}, 400, "invalid_request", "messages.0.id", id="id no UUID"),
         pytest.param({"messages": HI, "turnId": turn_id.upper()}, 400, "invalid_request", "turnId", id="upper case UUID"),
         pytest.param({"messages": HI, "turnId": 7}, 400, "invalid_request", "turnId", id="turnId a number"),
@@ -186,3 +187,20 @@ def test_an_unexpected_fault_of_ours_says_nothing_of_itself(chat_system: System,
     assert "secret" not in response.text
     assert "secret" not in said.getvalue()
     assert json.loads(said.getvalue().splitlines()[-1])["error"] == "RuntimeError"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e999"])
+def test_a_number_that_json_cannot_hold_is_refused(chat_system: System, number: str) -> None:
+    body = json.dumps({"messages": [user("hi", meta={"n": 0})]}).replace("0", number)
+    response = chat_system.api.http.post("/api/chat", content=body, headers={"content-type": "application/json"})
+
+    assert_problem(response, 400, "invalid_request")
+    assert "messages.0.meta" in response.json()["detail"]
+
+
+def test_a_compressed_body_is_refused_by_its_header(chat_system: System) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    response = chat_system.api.http.post("/api/chat", content=b"\x1f\x8b", headers=headers)
+
+    assert_problem(response, 415, "unsupported_media_type")
+    assert "content-encoding" in response.json()["detail"]

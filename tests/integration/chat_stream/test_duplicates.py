@@ -92,6 +92,26 @@ def test_the_same_id_for_another_request_is_refused_and_stores_nothing(chat_syst
     assert [message["content"] for message in stored] == ["hi", "first"]
 
 
+def test_a_message_under_the_id_of_another_message_ends_the_turn_and_stores_nothing(chat_system: System) -> None:
+    chat_system.persisting()
+    api = chat_system.api
+    question = user("hi", id=new_id())
+    first = api.post({"messages": [question]})
+    conversation_id, answer_id = first.last["conversationId"], first.last["turnId"]
+    branch = [question, {"id": answer_id, "role": "assistant", "content": first.text}]
+    before = chat_system.messages(conversation_id)
+
+    chat_system.model.plays(tokens(*"abcdefgh", delay_s=0.3), finish(), done())
+    second = api.post({"messages": [*branch, user("what next?", id=new_id())], "parentId": answer_id}, conversation_id)
+    assert second.last["type"] == "complete"
+    chat_system.model.plays(tokens(*"abcdefgh", delay_s=0.3), finish(), done())
+    refused = api.post({"messages": [{**question, "content": "something else"}], "parentId": None}, conversation_id)
+
+    assert (refused.last["type"], refused.last["code"], refused.last["retryable"]) == ("error", "duplicate_turn", False)
+    stored = chat_system.messages(conversation_id)
+    assert [message["content"] for message in stored] == [*(m["content"] for m in before), "what next?", "abcdefgh"]
+
+
 def test_a_second_run_whose_tokens_were_shown_already_says_so_and_stores_nothing(chat_system: System) -> None:
     one, other = chat_system.serve(RECEIPT_WAIT_S="0.1"), chat_system.serve(RECEIPT_WAIT_S="0.1")
     turn_id = new_id()

@@ -12,7 +12,7 @@ from infra.resources import TURNS
 from local.model.script import Step, done, endless, finish, pause, token, tokens, wait_for
 from tests.support.chat import Api, Stream, read, serving, settings, user
 from tests.support.system import System
-from tests.support.wire import late
+from tests.support.wire import late, times
 
 
 def seen(stream: Stream) -> list[tuple[int, dict[str, object]]]:
@@ -97,6 +97,30 @@ def test_stop_from_another_instance_ends_the_turn_within_about_a_second(chat_sys
     answer = chat_system.messages(stream.last["conversationId"])[-1]
     assert (answer["content"], answer["status"]) == (stream.text, "stopped")
     chat_system.model.wait_closed()
+
+
+@pytest.mark.parametrize("same_instance", [True, False])
+def test_a_stop_that_is_quicker_than_the_claim_is_heard(chat_system: System, same_instance: bool) -> None:
+    chat_system.persisting()
+    one = chat_system.serve()
+    other = one if same_instance else chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(token("so far"), pause(30))
+    claim = times(1, late(0.4))
+    with chat_system.wire.fault("PutItem", claim), one.streaming({"turnId": turn_id, "messages": [user("hi")]}) as sent:
+        assert other.stop(turn_id).status_code == 202
+        stream = read(sent)
+
+    assert (stream.last["type"], stream.last["status"]) == ("complete", "stopped")
+
+
+def test_a_turn_that_has_just_begun_here_is_found_here(chat_system: System) -> None:
+    turn_id = new_id()
+    chat_system.model.plays(token("so far"), pause(30))
+    with chat_system.wire.fault("PutItem", times(1, late(0.3))):
+        with chat_system.api.streaming({"turnId": turn_id, "messages": [user("hi")]}):
+            assert chat_system.api.turn(turn_id)["status"] == "streaming"
+        chat_system.api.stop(turn_id)
 
 
 def test_stopping_a_turn_that_is_over_changes_nothing(chat_system: System) -> None:

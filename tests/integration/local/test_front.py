@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from functions.chat_stream.settings import Limits
+from local import proxy
 from local.model.http import Reply, Request
 from tests.integration.local.served import Upstream, front
 
@@ -297,3 +299,39 @@ def test_nothing_outside_the_web_client_is_served(site: Path, path: str) -> None
             while data := connection.recv(65536):
                 received += data
     assert b"secret" not in received
+
+
+def _raw(url: str, request: bytes) -> bytes:
+    """The head and the document that come back for these bytes."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        return answer
+
+
+_POST = b"POST /api/chat HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (_POST + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400, b"invalid_request"),
+        (b"GET /api/health?" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400, b"invalid_request"),
+        (_POST + b"content-length: 5000000\r\n\r\n", 413, b"too_large"),
+        (_POST + b"transfer-encoding: chunked\r\n\r\n" + b"100000\r\n" + b"x" * 0x100000 + b"\r\n", 408, b"request_timeout"),
+        (_POST + b"transfer-encoding: chunked\r\n\r\n" + (b"100000\r\n" + b"x" * 0x100000 + b"\r\n") * 5, 413, b"too_large"),
+        (_POST + b"content-length: 100\r\n\r\n{", 408, b"request_timeout"),
+    ],
+    ids=["two lengths", "long URL", "declared too large", "chunks that stop", "chunks too large", "body that stops"],
+)
+def test_a_request_that_no_function_would_get_is_answered_here(
+    url: str, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes, status: int, code: bytes
+) -> None:
+    monkeypatch.setattr(proxy, "_BODY", Limits(body_timeout_s=0.5))
+    head, _, body = _raw(url, request_bytes).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"application/problem+json" in head
+    assert code in body

@@ -142,6 +142,20 @@ def test_a_message_with_the_id_of_an_answer_does_not_overwrite_it(world: World) 
     assert world.deliver(TurnStarted(turn=other, messages=[forged])) == []
     answer = world.answer(turn) or {}
     assert (answer["role"], answer["content"], answer["status"]) == ("assistant", "hello", "complete")
+    assert (world.receipt(other) or {})["refused"] == "duplicate_turn"
+
+
+def test_a_message_under_the_id_of_another_is_refused_with_its_whole_turn_and_the_same_one_is_not(world: World) -> None:
+    first, other, again = head(2), following(3, parent=20, depth=1), following(4, parent=20, depth=1)
+    world.deliver(started(first), finished(first))
+    before = world.scan()["conversations"]
+    changed = NewMessage(id=uid(20), parent_id=None, depth=0, role="user", content="another question")
+    assert world.deliver(TurnStarted(turn=other, messages=[changed]), finished(other)) == []
+    assert world.scan()["conversations"] == before
+    assert (world.receipt(other) or {})["refused"] == "duplicate_turn"
+    repeated = NewMessage(id=uid(20), parent_id=None, depth=0, role="user", content="hi")
+    assert world.deliver(TurnStarted(turn=again, messages=[repeated])) == []
+    assert "refused" not in (world.receipt(again) or {})
 
 
 def test_a_continued_turn_finds_its_workspace_and_adds_to_the_branch(world: World) -> None:

@@ -42,6 +42,8 @@ def test_the_client_id_is_the_audience_unless_given() -> None:
         ({"STALL_S": "nan"}, "STALL_S"),
         ({"MAX_MESSAGES": "1.5"}, "MAX_MESSAGES"),
         ({"MAX_MESSAGES": "0"}, "MAX_MESSAGES"),
+        ({"SETTLE_DELAY_S": "901"}, "SETTLE_DELAY_S"),
+        ({"OPENAI_BASE_URL": "api.example/v1"}, "OPENAI_BASE_URL"),
         ({"DEFAULT_MODEL": "a", "MODELS": "b,c"}, "DEFAULT_MODEL"),
         ({"OIDC_ISSUER": "https://id.example"}, "OIDC_AUDIENCE"),
         ({"OIDC_AUDIENCE": "chat"}, "OIDC_ISSUER"),

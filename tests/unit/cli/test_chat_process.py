@@ -32,7 +32,7 @@ Spawn = Callable[..., subprocess.Popen[bytes]]
 def spawn(api: ScriptedApi, tmp_path: Path) -> Spawn:
     def spawn(*args: str, stdout: int = subprocess.PIPE, url: str = api.url) -> subprocess.Popen[bytes]:
         env = os.environ | {"XDG_STATE_HOME": str(tmp_path), "CHAT_URL": url, "TERM": "xterm", "COLUMNS": "100"}
-        command = [sys.executable, "-m", "cli.chat", *args]
+        command = [sys.executable, "-c", "from cli import main; main()", *args]
         return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE)
 
     return spawn
@@ -77,6 +77,20 @@ def test_a_second_ctrl_c_leaves_at_once(api: ScriptedApi, spawn: Spawn) -> None:
         out, err = process.communicate(timeout=WAIT_S)
         left.set()
     assert (process.returncode, out, err) == (130, b"\n", b"")
+
+
+def test_ctrl_c_before_there_is_anything_to_stop_leaves_no_trace(tmp_path: Path) -> None:
+    """The libraries take their time to import; here, as long as a pipe stays open."""
+    slow = tmp_path / "typer.py"
+    slow.write_text("import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", "from cli import main; main()", "hello"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"importing\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")  # a shell makes 130 of it
 
 
 def test_without_a_server_one_sentence_says_how_to_start_it(spawn: Spawn) -> None:

@@ -34,8 +34,10 @@ def test_each_problem_has_its_status_and_code(kind: type[Problem], expected: tup
     assert document["title"]
 
 
-def test_what_is_empty_is_left_out() -> None:
-    assert set(problems.NotFound().document()) == {"type", "title", "status", "code"}
+def test_a_problem_that_is_told_nothing_more_has_its_usual_detail_and_no_fields() -> None:
+    assert set(problems.NotFound().document()) == {"type", "title", "status", "code", "detail"}
+    assert problems.NotFound().document()["detail"] == problems.NotFound.usual
+    assert problems.NotFound("gone").document()["detail"] == "gone"
 
 
 def test_at_most_twenty_fields_are_listed() -> None:

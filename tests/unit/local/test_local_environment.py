@@ -37,6 +37,10 @@ def test_the_models_of_the_user_hold_for_the_embedded_model() -> None:
     [
         ({"HOST": "0.0.0.0"}, "HOST=0.0.0.0"),
         ({"OIDC_ISSUER": "https://x"}, "OIDC_AUDIENCE"),
+        ({"FAKE_LLM_DELAY_MS": "abc"}, "FAKE_LLM_DELAY_MS"),
+        ({"FAKE_LLM_TTFT_MS": "-5"}, "FAKE_LLM_TTFT_MS"),
+        ({"SETTLE_DELAY_S": "901"}, "SETTLE_DELAY_S"),
+        ({"QUOTA_STREAMS": "-1"}, "QUOTA_STREAMS"),
         ({"OIDC_AUDIENCE": "x"}, "OIDC_ISSUER"),
         ({"PORT": "eighty"}, "PORT=eighty"),
         ({"PORT": "70000"}, "PORT=70000"),

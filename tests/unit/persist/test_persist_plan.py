@@ -108,7 +108,8 @@ def test_no_write_uses_a_name_or_a_value_it_does_not_define_nor_defines_one_it_d
         finished(head(new=False)),
     ]
     transactions = [plan.transaction(part, stale) for plan in plans for stale in (False, True) for part in range(len(plan.parts))]
-    for write in [write for writes in [*transactions, plan_refused(TABLES, head()).refusal()] for write in writes]:
+    transactions.append(plan_refused(TABLES, head()).refusal("conversation_not_found"))
+    for write in [write for writes in transactions for write in writes]:
         entry: Any = next(iter(write.entry.values()))
         text = entry.get("UpdateExpression", "") + " " + entry.get("ConditionExpression", "")
         used = {word.strip("(),") for word in text.replace("(", " ").replace(")", " ").replace(",", " ").split()}
