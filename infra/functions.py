@@ -28,7 +28,6 @@ _ADAPTER_LAYER: Final = {"arm64": "LambdaAdapterLayerArm64", "x86_64": "LambdaAd
 _ADAPTER_PORT: Final = "8080"
 CHAT_TIMEOUT_S: Final = 900  # the longest Lambda allows, and so the longest turn
 CONVERSATIONS_TIMEOUT_S: Final = 30
-_MEMORY_MB: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class Persist(Construct):
             service="persist",
             description="Stores what the queue brings, once",
             timeout_s=resources.PERSIST_TIMEOUT_S,
-            memory_mb=_MEMORY_MB,
+            memory_mb=resources.MEMORY_MB,
             environment=storage.tables(),
         )
         grant(self.function, storage.conversations, "BatchGetItem", "ConditionCheckItem", "UpdateItem")
@@ -166,7 +165,7 @@ class Conversations(Construct):
             service="conversations",
             description="Lists, reads, renames, exports and deletes conversations",
             timeout_s=CONVERSATIONS_TIMEOUT_S,
-            memory_mb=_MEMORY_MB,
+            memory_mb=resources.MEMORY_MB,
             environment={
                 **storage.tables(),
                 **provider.environment(),

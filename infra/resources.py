@@ -44,6 +44,7 @@ CONVERSATIONS: Final = Table(
 TURNS: Final = Table(name="turns", ttl_attribute=keys.EXPIRES)
 
 PERSIST_TIMEOUT_S: Final = 30
+MEMORY_MB: Final = 512  # of persist and conversations; that of chat_stream is a setting
 PERSIST: Final = Queue(
     name="persist",
     visibility_timeout_s=6 * PERSIST_TIMEOUT_S,  # AWS: at least six times the function's timeout

@@ -1,0 +1,1 @@
+"""What the claims about speed, cost and scale rest on."""

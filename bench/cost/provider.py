@@ -1,0 +1,59 @@
+"""A model that answers at a steady pace, in the place where the turn engine asks one: so many tokens, so many a second."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from functions.chat_stream.model import Completion, Model, Piece
+from functions.common.events import Token
+from functions.common.records import Usage
+
+BYTES_PER_TOKEN: Final = 4  # OpenAI's rule of thumb for English, and functions/chat_stream/turn.py's own estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A turn as the user sees it: an answer of so many tokens, after a conversation of so many messages.
+
+    The pace is that of a middling model of today; `first_token_s` is what it takes to begin.
+    """
+
+    answer_tokens: int
+    tokens_per_s: float = 50.0
+    first_token_s: float = 1.0
+    earlier_messages: int = 6
+    message_bytes: int = 600
+
+    @property
+    def answer_s(self) -> float:
+        return self.first_token_s + self.answer_tokens / self.tokens_per_s
+
+
+class PacedModel(Model):
+    """Opens no connection."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+
+    def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, sent: asyncio.Event) -> Completion:
+        del model, temperature
+        sent.set()
+        return _PacedCompletion(self._shape, sum(len(message["content"].encode()) for message in prompt))
+
+
+class _PacedCompletion(Completion):
+    def __init__(self, shape: Shape, prompt_bytes: int) -> None:
+        self._shape = shape
+        self._prompt_bytes = prompt_bytes
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+
+    async def pieces(self) -> AsyncGenerator[list[Piece], None]:
+        await asyncio.sleep(self._shape.first_token_s)
+        for _ in range(self._shape.answer_tokens):
+            yield [Token("word"[:BYTES_PER_TOKEN])]
+            await asyncio.sleep(1 / self._shape.tokens_per_s)
+        asked, made = self._prompt_bytes // BYTES_PER_TOKEN, self._shape.answer_tokens
+        self.finish_reason = "stop"
+        self.usage = Usage(input_tokens=asked, output_tokens=made, total_tokens=asked + made)
