@@ -1,7 +1,7 @@
 # Everything a person or CI does here. Needs Python 3.11 or newer and make; the rest is fetched into .tools and .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lambda-tools web-dev web-build web-test bench-web lint format lock package synth deploy destroy redrive rehearse smoke
+.PHONY: help setup run test test-slow lambda-tools web-dev web-build web-test bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
 BIN := .venv/bin
 
 help: ## this list
@@ -39,6 +39,12 @@ web-test: ## lint, build and test the web client
 
 bench-web: setup web-build ## the web client's figures (PERFORMANCE): renders per token, long tasks, the passage, sizes
 	@$(BIN)/python -m tests.e2e.web.bench $(ARGS)
+
+cost: setup ## what a turn costs on AWS, from the code and AWS's prices; writes docs/cost.md
+	@$(BIN)/python -m bench.cost
+
+scale: setup ## where a deployment breaks first as streams grow; writes docs/scale.md
+	@$(BIN)/python -m bench.scale
 
 lint: setup ## ruff and mypy, as CI runs them
 	@$(BIN)/ruff check .
