@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from typing import Final
 
 _WIDTH, _HEIGHT = 760, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 170, 48, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 180, 48, 52
 _STYLE: Final = """
   .page { fill: #ffffff } text { fill: #24292f; font: 13px system-ui, sans-serif } .title { font-size: 15px; font-weight: 600 }
   .grid { stroke: #d0d7de } .axis { stroke: #57606a } .line { fill: none; stroke-width: 2.5; stroke-linejoin: round }
@@ -72,7 +72,8 @@ def chart(title: str, across: Axis, up: Axis, lines: Sequence[Line], marks: Sequ
             f'<text x="{x(value) + 5}" y="{y(up.high) + 14}">{escape(word)}</text>',
         ]
     for index, line in enumerate(lines):
-        path = "L".join(f"{x(one)} {y(other)}" for one, other in line.points)
+        shown = [point for point in line.points if across.low <= point[0] <= across.high]
+        path = "L".join(f"{x(one)} {y(other)}" for one, other in shown)
         dash = f' stroke-dasharray="{_DASHES[index]}"' if _DASHES[index] else ""
         below = _TOP + 16 + 22 * index
         legend = _WIDTH - _RIGHT + 14

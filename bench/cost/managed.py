@@ -5,8 +5,7 @@ from math import ceil
 
 from bench.cost import assumptions as given
 from bench.cost import prices
-from bench.cost.model import TURNS
-from bench.cost.work import Work
+from bench.cost.provider import Shape
 from infra.config import Config
 
 
@@ -27,10 +26,16 @@ class Fleet:
     def instances(self, peak_streams: float) -> int:
         return max(given.LEAST_INSTANCES, ceil(peak_streams * self.headroom / self.per_instance))
 
-    def usd_per_hour(self, peak_streams: float) -> float:
-        """Instances with their fee, and the way out of the subnets, busy or not."""
+    def usd_per_hour(self, mean_streams: float, peak_to_mean: float = 1.0) -> float:
+        """Instances with their fee and the NAT gateways, busy or not; and what the mean of the streams sends through these."""
         instance = prices.C7G_XLARGE.usd * (1 + prices.MANAGED_FEE.usd)
-        return self.instances(peak_streams) * instance + prices.NAT_HOUR * given.NAT_GATEWAYS
+        upstream = mean_streams * Shape(0).tokens_per_s * given.UPSTREAM_TOKEN_BYTES * 3600
+        ready = self.instances(mean_streams * peak_to_mean) * instance + prices.NAT_HOUR * given.NAT_GATEWAYS
+        return ready + prices.NAT_GB * (upstream / prices.GB)
+
+    def cpu_budget_us(self, tokens_per_s: float) -> float:
+        """Microseconds of CPU that one token may cost, all in all, if an environment of one vCPU is to carry its streams."""
+        return 1e6 / (self.streams * tokens_per_s)
 
 
 def on_demand_usd_per_hour(mean_streams: float, config: Config) -> float:
@@ -45,17 +50,6 @@ def break_even(config: Config, peak_to_mean: float, fleet: Fleet | None = None) 
     most = 20 * given.LEAST_INSTANCES * fleet.per_instance / (fleet.headroom * peak_to_mean)
     dearer = 0
     for tenths in range(1, ceil(10 * most)):
-        if fleet.usd_per_hour(tenths / 10 * peak_to_mean) >= on_demand_usd_per_hour(tenths / 10, config):
+        if fleet.usd_per_hour(tenths / 10, peak_to_mean) >= on_demand_usd_per_hour(tenths / 10, config):
             dearer = tenths
     return None if dearer + 1 >= ceil(10 * most) else (dearer + 1) / 10
-
-
-def nat_usd_per_thousand(work: Work) -> float:
-    """What passes the NAT gateway in 1,000 turns: the provider's stream, and the prompt."""
-    upstream = work.shape.answer_tokens * given.UPSTREAM_TOKEN_BYTES + work.prompt_bytes
-    return TURNS * (prices.NAT_GB * (upstream / prices.GB))
-
-
-def cpu_budget_us(tokens_per_s: float, fleet: Fleet) -> float:
-    """Microseconds of CPU that one token may cost, all in all, if an environment of one vCPU is to carry its streams."""
-    return 1e6 / (fleet.streams * tokens_per_s)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bench.cost import assumptions as given
 from bench.cost import idle, managed, model, prices
 from bench.cost.chart import Axis, Line, chart
 from bench.cost.document import table
@@ -87,6 +86,9 @@ def _break_even() -> str:
         [f"{peak}", *(_streams(managed.break_even(Config(), peak, managed.Fleet(streams=streams))) for streams in STREAMS)]
         for peak in PEAKS
     ]
+    pace = Shape(0).tokens_per_s
+    budgets = [managed.Fleet(streams=streams).cpu_budget_us(pace) for streams in STREAMS]
+    rows.append(["µs of CPU a token may cost", *(f"{budget:,.0f}" for budget in budgets)])
     return table(["peak over mean", *(f"{streams} streams an environment" for streams in STREAMS)], rows)
 
 
@@ -140,14 +142,14 @@ def _plot_managed() -> str:
     lines = [
         Line("on demand", [(mean, managed.on_demand_usd_per_hour(mean, config)) for mean in means]),
         *(
-            Line(f"managed, peak ×{peak}", [(mean, fleet.usd_per_hour(mean * peak)) for mean in means])
+            Line(f"managed, peak {peak}", [(mean, fleet.usd_per_hour(mean, peak)) for mean in means])
             for peak in PEAKS
             if peak in {1, 3, 10}
         ),
     ]
     crossing = managed.break_even(config, 1, fleet)
     return chart(
-        "Lambda on demand and Managed Instances, 64 streams an environment",
+        "On demand and Managed Instances, by the peak over the average",
         Axis("streams at once, on average", 1, 10_000, log=True),
         Axis("USD an hour", 0.01, 1000, log=True),
         lines,
@@ -171,10 +173,5 @@ def _streams(mean: float | None) -> str:
     return "never" if mean is None else f"{mean:g}"
 
 
-def cpu_budgets() -> Mapping[int, float]:
-    """Microseconds of CPU a token may cost at 50 tokens a second, by the streams of an environment."""
-    pace = Shape(0).tokens_per_s
-    return {
-        streams: managed.cpu_budget_us(pace, managed.Fleet(streams=streams))
-        for streams in (*STREAMS, given.STREAMS_PER_ENVIRONMENT)
-    }
+def _exact(usd: float) -> str:
+    return f"{usd:.10f}".rstrip("0").rstrip(".")

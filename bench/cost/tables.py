@@ -4,9 +4,9 @@ Conditions are taken as met, for a turn that meets no race. An expression of a k
 the meter never guesses.
 
 How units are counted (DynamoDB developer guide, "Capacity unit consumption", "DynamoDB transactions: how it works"): a write is
-one unit per 1 KB of the item, the larger of before and after; a strongly consistent read one per 4 KB, an eventually consistent one
-half of that; a query rounds up the sum of its items; a transaction doubles its writes, a condition check included. A changed key
-of an index is two writes to the index, a changed attribute or a new entry one, at the plain price.
+one unit per 1 KB of the item, the larger of before and after; a strongly consistent read one per 4 KB, an eventually consistent
+one half of that; a query rounds up the sum of its items; a transaction doubles its writes, a condition check included. A changed
+key of an index is two writes to the index, a changed attribute or a new entry one, at the plain price.
 """
 
 import re

@@ -15,7 +15,7 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Cohort:
-    """Records of one kind that became due in one second; `began` is the second their turns began, `due` when they could be read."""
+    """Records of one kind that could be read from second `due` on; `began` is the second in which their turns began."""
 
     kind: Kind
     began: int

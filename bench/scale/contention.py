@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Persist's batches in a second; `share` is the success of one attempt, `attempts` how many a batch takes, `failing` its end."""
+    """Persist's batches in a second: `share` of their attempts succeed, each takes `attempts`, `failing` of them never do."""
 
     batches: float
     share: float

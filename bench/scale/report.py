@@ -138,7 +138,7 @@ def _ladder(scale: Scale) -> str:
             f"second {step.second:,}",
             f"{step.needed:,} of {step.had:,}",
             step.then,
-            getattr(scale.quotas, step.key).remedy,
+            scale.quotas[step.key].remedy,
         ]
         for step in scale.ladder
     ]
@@ -164,7 +164,7 @@ def _plot_streams() -> str:
     return chart(
         "Streams with the default quotas: a rise of 60 s",
         Axis("seconds", 0, 300),
-        Axis("streams at once", 10, 1_000_000, log=True),
+        Axis("streams at once", 10, 200_000, log=True),
         lines,
     )
 
@@ -183,11 +183,12 @@ def _plot_waiting() -> str:
 
 
 def _sampled(values: list[int]) -> list[tuple[float, float]]:
-    return [(second, value) for second, value in enumerate(values) if second % 5 == 0]
+    """The highest of each 5 seconds."""
+    return [(second, max(values[second : second + 5])) for second in range(0, len(values), 5)]
 
 
 def _name(scale: Scale, key: str) -> str:
-    return str(getattr(scale.quotas, key).name)
+    return scale.quotas[key].name
 
 
 def _share(part: float, whole: float) -> str:
@@ -201,7 +202,7 @@ def _needed(units: float) -> str:
 
 def _rounded(value: float) -> int:
     """Up, to two figures."""
-    tens = 10 ** max(0, floor(log10(value)) - 1)
+    tens: int = 10 ** max(0, floor(log10(value)) - 1)
     return ceil(value / tens) * tens
 
 

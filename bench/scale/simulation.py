@@ -32,7 +32,7 @@ class Second:
 
 @dataclass(slots=True)
 class Result:
-    """What came of a run. `peak` is the most that was asked of a quota at once, `broke` the second in which it first fell short."""
+    """What came of a run: `peak` is the most that was asked of each quota, `broke` the second in which it first fell short."""
 
     offered: int = 0
     admitted: int = 0
