@@ -58,8 +58,8 @@ MANAGED_FEE: Final = Price("Lambda Managed Instances, fee", 0.15, "USD of EC2 on
 C7G_XLARGE: Final = Price(
     "EC2 c7g.xlarge, 4 vCPU, 8 GiB", 0.145, "hour", "https://aws.amazon.com/ec2/pricing/on-demand/", _LIST, "2026-09-19"
 )
-NAT_HOUR: Final = Price("NAT gateway", 0.045, "hour", _VPC, _LIST, "2026-09-28")
-NAT_GB: Final = Price("NAT gateway, data", 0.045, "GB", _VPC, _LIST, "2026-09-28")
+NAT_HOUR: Final = Price("NAT gateway", 0.045, "hour", _VPC, _QUOTED, "2026-09-28")
+NAT_GB: Final = Price("NAT gateway, data", 0.045, "GB", _VPC, _QUOTED, "2026-09-28")
 EGRESS_GB: Final = Price(
     "data to the internet", 0.09, "GB", "https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer", _LIST, "2026-09-28"
 )
@@ -69,8 +69,8 @@ SQS_REQUEST: Final = Price(
 SQS_CHUNK_BYTES: Final = 64 * 1024
 WRITE_UNIT: Final = Price("DynamoDB, write request unit", 0.625e-6, "unit", _DYNAMODB, _QUOTED, "2026-08-01")
 READ_UNIT: Final = Price("DynamoDB, read request unit", 0.125e-6, "unit", _DYNAMODB, _QUOTED, "2026-08-01")
-TABLE_GB: Final = Price("DynamoDB, storage", 0.25, "GB-month", _DYNAMODB, _LIST, "2026-09-06")
-RECOVERY_GB: Final = Price("DynamoDB, point-in-time recovery", 0.20, "GB-month", _DYNAMODB, _LIST, "2026-09-06")
+TABLE_GB: Final = Price("DynamoDB, storage", 0.25, "GB-month", _DYNAMODB, _QUOTED, "2026-09-06")
+RECOVERY_GB: Final = Price("DynamoDB, point-in-time recovery", 0.20, "GB-month", _DYNAMODB, _QUOTED, "2026-09-06")
 EDGE_REQUEST: Final = Price("CloudFront, HTTPS request", 0.01e-4, "request", _CLOUDFRONT, _QUOTED, "2026-11-24")
 EDGE_FUNCTION: Final = Price("CloudFront Functions", 0.10e-6, "invocation", _CLOUDFRONT, _QUOTED, "2026-11-24")
 EDGE_OUT_GB: Final = Price("CloudFront, to the reader (US, Europe)", 0.085, "GB", _CLOUDFRONT, _QUOTED, "2026-11-24")

@@ -94,7 +94,7 @@ _DEFAULTS: Final[Mapping[str, Quota]] = {
         "`conversations`: writes of one key of the index (the largest workspace)",
         1_000,
         "write units/s",
-        f"{_DYNAMODB}bp-partition-key-design.html",
+        f"{_DYNAMODB}warm-throughput-scenarios.html",
         "cannot be raised: split the workspace",
     ),
     "edge_requests": Quota("CloudFront: requests of one distribution", 250_000, "requests/s", _EDGE, "Service Quotas"),

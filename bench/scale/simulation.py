@@ -58,9 +58,10 @@ class Result:
 
 
 class Simulation:
-    """One run of a load against quotas."""
+    """One run of a load against quotas. `reserved` is the stack's `chatConcurrency`: for streams, and closed to them beyond."""
 
-    def __init__(self, load: Load, turn: Turn, quotas: Quotas) -> None:
+    def __init__(self, load: Load, turn: Turn, quotas: Quotas, reserved: int | None = None) -> None:
+        self._reserved = reserved
         self._load, self._turn, self._quotas = load, turn, quotas
         self._queue = Backlog(resources.PERSIST.max_receive_count, resources.PERSIST.visibility_timeout_s)
         self._ending: deque[int] = deque([0] * turn.seconds)
@@ -99,9 +100,7 @@ class Simulation:
         self._at_the_edge(now, arriving)
         self._wanted.append(arriving)
         self._wanted.popleft()
-        oldest = self._queue.oldest_s(now)
-        result.longest_wait_s = max(result.longest_wait_s, oldest)
-        result.seconds.append(Second(sum(self._wanted), result.running, arriving - admitted, oldest))
+        result.seconds.append(Second(sum(self._wanted), result.running, arriving - admitted, self._queue.oldest_s(now)))
 
     def _persist_wanted(self, now: int) -> int:
         """Functions of persist that the pollers ask for."""
@@ -125,6 +124,9 @@ class Simulation:
             # A place that falls free goes to whoever asks next: a stream keeps it, persist gives it back at once.
             batches = min(batches, free * batches / arriving)
         begun = min(arriving, free)
+        if self._reserved is not None:
+            begun = min(arriving, max(0, self._reserved - result.running))
+            batches = min(functions, self._quotas.value("account") - self._reserved) / self._turn.batch_s
         grown_before = sum(self._grown) - self._grown[0]
         fresh = max(0, result.running + begun - self._environments)
         self._ask("growth", fresh + grown_before, now)
@@ -159,6 +161,7 @@ class Simulation:
         records = int(pace.batches * turn.batch + 1e-6)
         self._credit -= records / turn.batch
         for cohort in queue.process(records, pace.failing, now):
+            self.result.longest_wait_s = max(self.result.longest_wait_s, now - cohort.due if cohort.count else 0)
             self._notice_pending(cohort, now)
 
     def _tables(self) -> dict[str, Table]:

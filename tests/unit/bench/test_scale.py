@@ -72,6 +72,14 @@ def test_persist_that_is_starved_of_concurrency_is_late_and_loses_nothing() -> N
     assert starved.records_stored + starved.records_dead == starved.records_sent
 
 
+def test_a_share_closed_to_streams_keeps_persist_in_time() -> None:
+    result = Simulation(Load(100_000), Turn.of(measure(SHAPE)), Quotas.of(20), reserved=900).run()
+
+    assert max(second.running for second in result.seconds) == 900
+    assert result.pending / result.admitted < 0.001  # a burst at a cold table: some records wait a time-out out
+    assert max(second.oldest_s for second in result.seconds) <= 1
+
+
 def test_a_table_that_is_too_cold_delays_checkpoints() -> None:
     quotas = Quotas.unlimited().raised("turns_write_warm", 500)
 
