@@ -52,7 +52,8 @@ def create_app(settings: Settings) -> Starlette:
     ports = Ports(model, table, outbox, quota, Meter(settings.metrics_namespace))
     turns = RunningTurns(ports, settings.timing, settings.limits, LocalQuota(settings.quotas))
     routes = Routes(settings, buds.load(buds.FOLDER, settings.model), turns, table)
-    signed_in = _SignedIn(TokenVerifier(settings.auth))
+    verifier = TokenVerifier(settings.auth)
+    signed_in = _SignedIn(verifier)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             *(Route(path, signed_in(handler), methods=[method]) for method, path, handler in _private(routes)),
             *(Route(path, _open(handler), methods=["GET"]) for path, handler in _public(routes)),
-            *(Snapshot(session, aws, key, model).routes() if settings.in_lambda else ()),
+            *(Snapshot(session, aws, key, model, verifier).routes() if settings.in_lambda else ()),
         ],
         middleware=[],
         exception_handlers={problems.Problem: _problem_response, HTTPException: _http_exception},

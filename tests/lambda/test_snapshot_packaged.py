@@ -8,7 +8,7 @@ import pytest
 from functions.chat_stream.snapshot import AFTER, BEFORE
 from tests.support.function.environment import Code, Function, running
 from tests.support.function.turns import chat, kinds
-from tests.support.function.world import World
+from tests.support.function.world import MODEL_KEY, World
 
 
 def post(function: Function, path: str) -> int:
@@ -35,7 +35,10 @@ def test_a_function_that_was_never_called_can_be_snapshotted(chat_code: Code, ad
         assert world.issuer.hits.total() == asked, "keys are fetched after the restore"
         assert len(world.model.requests) == answered, "what is played to warm the client stays in the process"
         assert post(function, AFTER) == 204
+        asked = world.issuer.hits.total()
         assert kinds(chat(function, world))[-1] == "complete"
+        assert world.issuer.hits.total() == asked, "the first turn finds the keys fetched"
+        assert world.model.requests[-1].headers["authorization"] == f"Bearer {MODEL_KEY}"
 
 
 def test_the_real_adapter_calls_both_hooks_around_the_snapshot(chat_code: Code, adapter: Path, world: World) -> None:

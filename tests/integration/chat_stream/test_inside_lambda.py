@@ -9,7 +9,7 @@ import pytest
 
 from functions.chat_stream.snapshot import AFTER, BEFORE
 from local.model.script import done, finish, pause, stall, token
-from tests.oidc import OidcProvider
+from tests.oidc import JWKS, OidcProvider
 from tests.support.chat import Api
 from tests.support.system import System
 
@@ -17,14 +17,19 @@ _CONTEXT = "x-amzn-lambda-context"
 
 
 @pytest.fixture
-def inside(chat_system: System) -> Iterator[Api]:
+def issuer() -> Iterator[OidcProvider]:
+    with OidcProvider() as made:
+        yield made
+
+
+@pytest.fixture
+def inside(chat_system: System, issuer: OidcProvider) -> Api:
     """A client of the function as it runs inside Lambda, signed in."""
-    with OidcProvider() as issuer:
-        api = chat_system.serve(
-            AWS_LAMBDA_FUNCTION_NAME="chat", OIDC_ISSUER=issuer.issuer, OIDC_AUDIENCE=issuer.audience, RECEIPT_WAIT_S="0.1"
-        )
-        api.http.headers["authorization"] = f"Bearer {issuer.token()}"
-        yield api
+    api = chat_system.serve(
+        AWS_LAMBDA_FUNCTION_NAME="chat", OIDC_ISSUER=issuer.issuer, OIDC_AUDIENCE=issuer.audience, RECEIPT_WAIT_S="0.1"
+    )
+    api.http.headers["authorization"] = f"Bearer {issuer.token()}"
+    return api
 
 
 def context(seconds: float) -> dict[str, str]:
@@ -55,6 +60,25 @@ def test_a_function_that_has_been_through_a_snapshot_works_on(inside: Api, chat_
     assert inside.http.post(BEFORE).status_code == 204
     assert inside.http.post(AFTER).status_code == 204
     assert inside.say("after").last["type"] == "complete"
+
+
+def test_after_a_restore_the_issuer_s_keys_are_there_before_the_first_turn(
+    inside: Api, chat_system: System, issuer: OidcProvider
+) -> None:
+    chat_system.model.plays(token("hi"), finish(), done())
+    assert inside.http.post(BEFORE).status_code == 204
+    assert not issuer.hits, "a snapshot with keys in it would keep them for as long as it lives"
+    assert inside.http.post(AFTER).status_code == 204
+    assert issuer.hits[JWKS] == 1
+    assert inside.say("after").last["type"] == "complete"
+    assert issuer.hits[JWKS] == 1
+
+
+def test_an_issuer_that_does_not_answer_fails_no_restore(inside: Api, issuer: OidcProvider) -> None:
+    issuer.down = True
+    assert inside.http.post(AFTER).status_code == 204
+    answer = inside.http.post("/api/chat", json={"messages": [{"role": "user", "content": "hi"}]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
 def test_restored_instances_draw_different_jitter(inside: Api) -> None:
