@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import CfnResource, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
@@ -85,6 +85,8 @@ class Edge(Construct):
             web_acl_id=self._web_acl(config),
         )
         self.endpoint = f"https://{config.domain_name or self.distribution.distribution_domain_name}"
+        if config.ephemeral:
+            self._log_emptying(helper_logs)
         if config.site:
             self._upload(helper_logs)
 
@@ -121,6 +123,15 @@ class Edge(Construct):
             removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN,
             auto_delete_objects=config.ephemeral,
         )
+
+    def _log_emptying(self, helper_logs: logs.ILogGroup) -> None:
+        """What empties the bucket logs where the stack's other helpers do: in a group of its own it would outlive the stack.
+
+        CDK has no parameter for it; the helper is one for the whole stack, below a name that CDK fixes.
+        """
+        helper = Stack.of(self).node.find_child("Custom::S3AutoDeleteObjectsCustomResourceProvider")
+        handler = cast("CfnResource", helper.node.find_child("Handler"))
+        handler.add_property_override("LoggingConfig", {"LogGroup": helper_logs.log_group_name})
 
     def _upload(self, helper_logs: logs.ILogGroup) -> None:
         """The web client if it is built, else a page that says so. What carries a hash in its name is kept for ever."""

@@ -39,9 +39,8 @@ class Tables(Construct):
                 )
                 for index in spec.indexes
             ],
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=keeps_data
-            ),
+            # A table that is deleted while this is on leaves a backup behind for 35 days.
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=keep),
             deletion_protection=keep,
             removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
         )

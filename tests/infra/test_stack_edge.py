@@ -7,6 +7,7 @@ import pytest
 
 from functions.chat_stream.app import create_app
 from functions.chat_stream.settings import Settings as ChatSettings
+from functions.conversations import routes
 from infra.edge import STREAMED
 from tests.infra.conftest import Stack, synthesised
 from tests.infra.test_stack_functions import plain
@@ -57,6 +58,12 @@ def test_every_route_of_the_streaming_application_is_sent_to_it(stack: Stack) ->
     for path in paths:
         first = next(pattern for pattern in behaviours(stack) if fnmatchcase(path, pattern))
         assert first in STREAMED, path
+
+
+def test_no_route_of_the_conversations_is_taken_for_one_that_streams(stack: Stack) -> None:
+    paths = [routes.COLLECTION, routes.ITEM, routes.EXPORT, routes.USAGE, routes.DOCUMENT]
+    for path in (path.replace("<", "").replace(">", "") for path in paths):
+        assert next(pattern for pattern in behaviours(stack) if fnmatchcase(path, pattern)) == "/api/*", path
 
 
 def test_the_api_is_neither_cached_nor_compressed_and_gets_all_but_the_host(stack: Stack) -> None:

@@ -92,13 +92,18 @@ def test_a_provider_of_one_s_own_takes_the_pool_s_place(full_stack: Stack) -> No
 
 
 def test_the_outputs_name_what_a_person_needs_next(stack: Stack) -> None:
-    assert {
+    assert set(stack.template["Outputs"]) == {
         "Endpoint",
+        "DistributionDomain",
         "SiteBucket",
         "UserPoolId",
         "ClientId",
         "Issuer",
         "ModelKeySecret",
-        "DeadLetterQueueUrl",
+        "ChatStreamUrl",
+        "ConversationsUrl",
         "QueueUrl",
-    } <= set(stack.template["Outputs"])
+        "DeadLetterQueueUrl",
+        "ConversationsTable",
+        "TurnsTable",
+    }

@@ -99,10 +99,21 @@ def test_an_ephemeral_stack_leaves_nothing_behind(full_stack: Stack, context: di
     policies = {name: one.get("DeletionPolicy", "Delete") for name, one in ephemeral.resources.items()}
     assert set(policies.values()) == {"Delete"}, {name for name, policy in policies.items() if policy != "Delete"}
     for table in ephemeral.of_type(TABLE).values():
-        assert table["Properties"]["Replicas"][0]["DeletionProtectionEnabled"] is False
+        (replica,) = table["Properties"]["Replicas"]
+        assert replica["DeletionProtectionEnabled"] is False
+        assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is False  # it would leave a backup
     for pool in ephemeral.of_type("AWS::Cognito::UserPool").values():
         assert pool["Properties"]["DeletionProtection"] == "INACTIVE"
     assert ephemeral.of_type("Custom::S3AutoDeleteObjects")
+
+
+@pytest.mark.parametrize("which", ["stack", "full_stack"])
+def test_every_function_logs_into_a_group_of_the_stack(which: str, request: pytest.FixtureRequest) -> None:
+    """CDK's helpers too: a group that Lambda makes itself is deleted by nobody."""
+    made: Stack = request.getfixturevalue(which)
+    groups = made.of_type("AWS::Logs::LogGroup")
+    for name, function in made.of_type("AWS::Lambda::Function").items():
+        assert function["Properties"].get("LoggingConfig", {}).get("LogGroup", {}).get("Ref") in groups, name
 
 
 def test_two_stages_share_no_name() -> None:

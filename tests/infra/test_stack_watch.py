@@ -1,11 +1,12 @@
 """Alarms and dashboard: on the metrics that the functions really send."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from functions.chat_stream.settings import Settings as ChatSettings
+from functions.common.records import AnswerStatus
 from functions.persist import handler as persist
 from tests.infra.conftest import Stack
 from tests.infra.test_stack_functions import plain
@@ -102,3 +103,10 @@ def dashboard(stack: Stack) -> list[Any]:
 def test_the_dashboard_shows_whose_part_of_the_wait_it_is(stack: Stack) -> None:
     titles = [widget["properties"]["title"] for widget in dashboard(stack)]
     assert {"Time to first token, p95", "Turns by outcome", "Tokens", "From the fact to its storing", "Queue"} <= set(titles)
+
+
+def test_the_dashboard_counts_every_way_in_which_a_turn_can_end(stack: Stack) -> None:
+    """`interrupted` is none that a worker can tell of: it is what persist writes when the worker is gone."""
+    (turns,) = [widget for widget in dashboard(stack) if widget["properties"]["title"] == "Turns by outcome"]
+    shown = {metric[metric.index("outcome") + 1] for metric in turns["properties"]["metrics"]}
+    assert shown == set(get_args(AnswerStatus)) - {"interrupted"}
