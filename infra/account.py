@@ -61,6 +61,8 @@ def session(region: str | None) -> boto3.Session:
 
 def check_ready(aws: boto3.Session) -> str:
     """The account's number; raises AccountError when CDK was not bootstrapped there, botocore's errors when we may not ask."""
+    if aws.region_name is None:
+        raise NoRegionError  # sts would answer without one, and CDK choose one by itself
     identity = client(aws, "sts").get_caller_identity()
     account: str = identity["Account"]
     try:

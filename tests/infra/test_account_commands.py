@@ -62,7 +62,8 @@ def test_without_credentials_a_sentence_says_so() -> None:
 def test_without_a_region_a_sentence_says_so(bare_machine: pytest.MonkeyPatch) -> None:
     bare_machine.setenv("AWS_ACCESS_KEY_ID", "x")
     bare_machine.setenv("AWS_SECRET_ACCESS_KEY", "y")
-    assert "There is no region. Set AWS_REGION" in said(redrive.main)
+    for command in (preflight.main, redrive.main):
+        assert "There is no region. Set AWS_REGION" in said(command)
 
 
 def test_when_aws_does_not_answer_a_sentence_says_so(signed_in: str, monkeypatch: pytest.MonkeyPatch) -> None:
