@@ -1,7 +1,9 @@
 """What `make deploy` and `make redrive` say of an account, and the redrive itself, against an embedded AWS."""
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -78,9 +80,31 @@ def test_a_profile_that_is_not_there_is_a_sentence(signed_in: str, monkeypatch: 
     assert "There are no AWS credentials" in said(preflight.main)
 
 
-def test_a_stage_that_was_never_deployed_is_a_sentence(signed_in: str) -> None:
+class NoStacks(BaseHTTPRequestHandler):
+    """CloudFormation's answer where there is no such stack. moto's takes ten seconds to be imported."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = (
+            b'<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>'
+            b"<Code>ValidationError</Code><Message>Stack with id chat-blue does not exist</Message></Error></ErrorResponse>"
+        )
+        self.send_response(400)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+        """A test's output is its own."""
+
+
+def test_a_stage_that_was_never_deployed_is_a_sentence(signed_in: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert signed_in
-    assert said(redrive.main, "--stage", "blue") == "There is no stack chat-blue in us-east-1. Which stage, which region?"
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoStacks) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        assert said(redrive.main, "--stage", "blue") == "There is no stack chat-blue in us-east-1. Which stage, which region?"
+        server.shutdown()
 
 
 class Ssm:
