@@ -87,7 +87,7 @@ class ChatStream(Construct):
                 "SETTLE_DELAY_S": str(resources.SETTLE_DELAY_S),
             },
         )
-        grant(self.function, storage.turns, "PutItem", "Query", "UpdateItem")
+        grant(self.function, storage.turns, "DeleteItem", "PutItem", "Query", "UpdateItem")
         self.function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[storage.queue.queue_arn]))
         self.function.add_to_role_policy(
             # A secret imported by name has an ARN that ends in six characters nobody here knows.
@@ -183,7 +183,7 @@ class Conversations(Construct):
             "UpdateItem",
             index=keys.ACTIVITY_INDEX,
         )
-        grant(self.function, storage.turns, "BatchWriteItem", "PutItem", "Query")
+        grant(self.function, storage.turns, "BatchWriteItem", "PutItem", "Query", "UpdateItem")
         self.url = self.function.add_function_url(
             auth_type=lambda_.FunctionUrlAuthType.AWS_IAM, invoke_mode=lambda_.InvokeMode.BUFFERED
         )

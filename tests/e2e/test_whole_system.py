@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -61,6 +62,12 @@ def eventually(look: Callable[[], Any], seconds: float = 15) -> Any:
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.05)
     return found
+
+
+def healthy(api: Api) -> bool:
+    with suppress(httpx2.TransportError):
+        return api.http.get("/api/health").is_success
+    return False
 
 
 def test_the_first_message_ever_with_curl(api: Api) -> None:
@@ -159,6 +166,9 @@ def test_stop_from_a_second_connection(system: LocalSystem, api: Api) -> None:
 
 def test_another_process_resumes_with_exactly_the_missing_events(system: LocalSystem) -> None:
     one, other = (Api(url) for url in system.workers)
+    eventually(
+        lambda: one.http.get("/api/health").is_success and other.http.get("/api/health").is_success
+    )  # one was killed before
     turn_id = new_id()
     with one.streaming({"turnId": turn_id, "messages": [user("hi")]}) as response:
         begun = read(response, until="token")

@@ -22,6 +22,7 @@ from tests.support.chat import user
 from tests.support.system import System, system
 from tests.support.whole_api import whole_api
 
+pytestmark = pytest.mark.slow
 EXAMPLES: Final = 12  # an operation and kind of data; the whole file stays below a minute
 JSON: Final = {"content-type": "application/json"}
 ODD: Final = [

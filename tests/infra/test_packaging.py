@@ -16,7 +16,7 @@ from infra.package.build import Package
 from infra.package.recipe import OF_THE_RUNTIME, PYTHON, RECIPES, Arch
 
 # Seven builds, each some seconds of one core, and more where others work beside them.
-pytestmark = [pytest.mark.xdist_group("packages"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages"), pytest.mark.timeout(300)]
 
 MB = 1_000_000
 AT_MOST = {"chat_stream": 9 * MB, "persist": 8 * MB, "conversations": 8 * MB}  # PERFORMANCE.md, for Lambda's arm64

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("stack")  # one worker synthesises for all
 NAMES = {"ChatStream": "chat_stream", "Persist": "persist", "Conversations": "conversations"}
 VERBS = {
     "ChatStream": {
-        "turns": {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "turns": {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "queue": {"sqs:SendMessage"},
         "secret": {"secretsmanager:GetSecretValue"},
     },
@@ -37,7 +37,7 @@ VERBS = {
             "dynamodb:UpdateItem",
         },
         "conversations/index/by_activity": {"dynamodb:Query"},
-        "turns": {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"},
+        "turns": {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
     },
 }
 # The only actions AWS lets nobody grant on less than everything.

@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(240))
+            item.add_marker(pytest.mark.slow)
 
 
 def absent(what: str, how: str) -> NoReturn:

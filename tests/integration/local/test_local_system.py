@@ -167,11 +167,20 @@ def test_another_host_without_sign_in_is_refused_in_one_sentence() -> None:
     assert "OIDC_ISSUER" in ended.stderr
 
 
-def test_a_part_that_cannot_start_ends_the_rest_and_is_named() -> None:
+def test_a_setting_that_cannot_hold_is_named_before_anything_starts() -> None:
     ended = run_local(PORT="0", SETTLE_DELAY_S="soon")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "SETTLE_DELAY_S" in ended.stderr
+
+
+def test_a_part_that_cannot_start_ends_the_rest_and_is_named(tmp_path: Path) -> None:
+    fails = "import os, sys\nif 'functions.chat_stream' in sys.orig_argv:\n    os.write(2, b'no disk left\\n')\n    os._exit(1)\n"
+    (tmp_path / "sitecustomize.py").write_text(fails)
+    ended = run_local(PORT="0", PYTHONPATH=str(tmp_path))
     assert ended.returncode == 1
     assert "chat_stream ended while starting" in ended.stderr
-    assert "SETTLE_DELAY_S" in ended.stderr
+    assert "no disk left" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from io import StringIO
 from typing import Any
 from unittest import mock
@@ -268,6 +268,12 @@ def _schema(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"AttributeName": name, "KeyType": kind} for kind, name in pairs]
 
 
+@cache
+def _session() -> boto3.Session:
+    """Keeps what botocore reads from its JSON models, which takes most of a client's making."""
+    return boto3.Session()
+
+
 @contextmanager
 def persist_world() -> Iterator[World]:
     """Empty tables, and the handler as after a cold start; it does not really sleep."""
@@ -277,7 +283,7 @@ def persist_world() -> Iterator[World]:
         "TURNS_TABLE": TURNS.name,
     }
     moto_transactions.install()
-    with mock_aws(), mock.patch.dict(os.environ, env):
+    with mock_aws(), mock.patch.dict(os.environ, env), mock.patch.object(boto3, "DEFAULT_SESSION", _session()):
         raw = boto3.client("dynamodb")
         for table in (CONVERSATIONS, TURNS):
             create(raw, table)
