@@ -1,15 +1,17 @@
 """GUARANTEES 25: another's conversation is one that does not exist: the same bytes, for the same single read."""
 
-import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from functions.common import keys
 from infra.resources import CONVERSATIONS
 from tests.integration.conversations.stage import Answer, Stage
 
 ABSENT = "0189f7f0-0000-7000-8000-000000000001"
+META_BYTES = 1024  # an item of a title, ids and times
 VERBS: dict[str, Callable[[Stage, str], Answer]] = {
     "get": lambda stage, one: stage.get(f"/api/conversations/{one}"),
     "get with a cursor of garbage": lambda stage, one: stage.get(f"/api/conversations/{one}", cursor="garbage"),
@@ -82,14 +84,40 @@ def test_a_cursor_made_in_one_conversation_is_only_a_position_in_another(stage: 
     assert [message["id"] for message in page["messages"]] == [late]
 
 
-def test_reads_of_foreign_and_absent_take_about_the_same_time(stage: Stage) -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_foreign_conversation_costs_the_read_of_an_absent_one_however_much_is_in_it(stage: Stage, verb: str) -> None:
     foreign = stage.conversation("bob")
     for depth in range(40):
         stage.message(foreign, depth, "x" * 20_000)
-    spent: dict[str, list[float]] = {}
-    for one in (foreign, ABSENT) * 15:
-        began = time.perf_counter()
-        stage.get(f"/api/conversations/{one}")
-        spent.setdefault(one, []).append(time.perf_counter() - began)
-    fastest = {one: min(times) for one, times in spent.items()}
-    assert fastest[foreign] < 3 * fastest[ABSENT]
+    wire = Wire(stage)
+
+    VERBS[verb](stage, foreign)
+    asked_of_foreign, read_of_foreign = wire.taken(foreign)
+    VERBS[verb](stage, ABSENT)
+    asked_of_absent, read_of_absent = wire.taken(ABSENT)
+
+    assert asked_of_foreign == asked_of_absent
+    assert read_of_foreign - read_of_absent < META_BYTES, "the time to read it is that of one small item, not of 800 KB"
+
+
+class Wire:
+    """What leaves for DynamoDB and what comes back, in bytes: the part of an answer's time that depends on what is stored."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._asked: list[tuple[str, str]] = []
+        self._read = 0
+        events = stage.db.meta.events
+        events.register(
+            "before-call.dynamodb", lambda model, params, **_: self._asked.append((model.name, params["body"].decode()))
+        )
+        events.register("after-call.dynamodb", self._received)
+
+    def _received(self, http_response: AWSResponse, **_: Any) -> None:
+        self._read += len(http_response.content)
+
+    def taken(self, conversation_id: str) -> tuple[list[tuple[str, str]], int]:
+        """The requests so far, the conversation's id left out, and how many bytes they read; both begin anew."""
+        asked, read = [(name, body.replace(conversation_id, "…")) for name, body in self._asked], self._read
+        self._asked.clear()
+        self._read = 0
+        return asked, read
