@@ -1,5 +1,6 @@
 """GUARANTEES 25 and 26: every route of the document × every kind of stranger, so that a new route cannot be forgotten."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,9 @@ from functions.chat_stream.app import create_app
 from functions.common.ids import new_id
 from functions.common.log import get_logger
 from functions.common.quotas import Quotas
+from functions.conversations import handler as conversations
 from functions.conversations.routes import Routes
+from infra.resources import CONVERSATIONS, TURNS
 from local.model.script import done, finish, token
 from tests.oidc import JWKS, OidcProvider
 from tests.support.chat import Api, Stream, read, settings, user
@@ -25,7 +28,12 @@ from tests.support.whole_api import whole_api
 # id in its path and so be tried on foreign ids.
 OF_THE_CALLER = {"start_conversation", "list_conversations", "get_usage", "list_buds"}
 OPEN = {"get_config", "get_health", "get_openapi_document"}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SECRET = "alice's secret words"
+ITEM_BYTES = 1024  # one small item: a title, ids and times
+
+# One for all: making a client loads the machine's certificates, which takes longer than a request here.
+CLIENT = httpx2.Client(timeout=20, limits=httpx2.Limits(max_keepalive_connections=0))
 
 Operation = tuple[str, str, str]  # method, path, operation id
 
@@ -43,7 +51,7 @@ def url(chat_system: System, provider: OidcProvider) -> Iterator[str]:
 
 
 def operations(url: str) -> list[Operation]:
-    document = httpx2.get(f"{url}/api/openapi.json").json()
+    document = CLIENT.get(f"{url}/api/openapi.json").json()
     return [
         (method.upper(), path, operation["operationId"])
         for path, methods in document["paths"].items()
@@ -60,8 +68,7 @@ def ask(url: str, operation: Operation, headers: dict[str, str], conversation_id
         "continue_conversation": {"messages": [user("hi")]},
         "rename_conversation": {"title": "Mine now"},
     }
-    with httpx2.Client(timeout=20) as client:
-        return client.request(method, f"{url}{path}", headers=headers, json=bodies.get(name))
+    return CLIENT.request(method, f"{url}{path}", headers=headers, json=bodies.get(name))
 
 
 def bearer(text: str) -> dict[str, str]:
@@ -77,7 +84,6 @@ def hs256_with_the_public_key(provider: OidcProvider) -> str:
     import base64
     import hashlib
     import hmac
-    import json
 
     parts = [{"alg": "HS256", "typ": "JWT", "kid": provider.kid}, provider.claims()]
     signed = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
@@ -101,6 +107,12 @@ STRANGERS: dict[str, Callable[[OidcProvider], dict[str, str]]] = {
     "another's key": lambda one: bearer(forged(rsa.generate_private_key(65537, 2048), "RS256", one)),
     "an unknown key id": lambda one: bearer(forged(one.key, "RS256", one, kid="unheard-of")),
     "a changed claim": lambda one: bearer(one.token()[:-6] + "AAAAAA"),
+    "a token where only the edge may put one": lambda one: {"x-forwarded-authorization": f"Bearer {one.token()}"},
+    "an identity that only AWS may tell": lambda _: {
+        "x-amzn-request-context": '{"authorizer":{"iam":{"userId":"alice"},"jwt":{"claims":{"sub":"alice"}}}}',
+        "x-amzn-oidc-identity": "alice",
+        "x-forwarded-user": "alice",
+    },
 }
 
 
@@ -113,11 +125,9 @@ def test_the_document_has_the_routes_that_are_served_and_no_others(chat_system: 
         for method in (route.methods or set()) - {"HEAD"}
     }
     store: Any = None
-    conversations = Routes(store, get_logger("conversations"), Quotas())
+    reading = Routes(store, get_logger("conversations"), Quotas())
     served |= {
-        (method, path.replace("<", "{").replace(">", "}"))
-        for path, allowed in conversations._allowed.items()
-        for method in allowed
+        (method, path.replace("<", "{").replace(">", "}")) for path, allowed in reading._allowed.items() for method in allowed
     }
 
     documented = {(method, path) for method, path, _ in operations(url)}
@@ -186,7 +196,7 @@ class Alice:
         self.turn_id = new_id()
         self.message_id = new_id()
         named = {"workspaceId": workspace} if workspace else {}
-        messages = [user(SECRET, id=self.message_id)]
+        messages = [user(SECRET + " and more" * 10_000, id=self.message_id)]
         stream = self.api.post({"turnId": self.turn_id, "messages": messages, **named})
         self.conversation_id = str(stream.last["conversationId"])
 
@@ -224,6 +234,71 @@ def test_what_is_anothers_answers_on_every_route_as_what_does_not_exist(
     assert alice.conversation() == before
 
 
+def test_what_is_anothers_costs_on_every_route_the_calls_of_what_does_not_exist(
+    chat_system: System, url: str, provider: OidcProvider, alice: Alice
+) -> None:
+    """About the same time, without a clock: time is spent on calls and on the bytes they bring."""
+    headers = bearer(provider.token("mallory"))
+    chat_system.wire.attach(conversations.dynamodb())
+    tried = [operation for operation in operations(url) if "{" in operation[1]]
+
+    for operation in tried:
+        if operation[2] == "continue_conversation":
+            continue  # persist tells, from META alone: below
+        foreign, bytes_of_foreign = cost(chat_system, url, operation, headers, alice.conversation_id, alice.turn_id)
+        absent, bytes_of_absent = cost(chat_system, url, operation, headers, new_id(), new_id())
+        assert foreign == absent, operation
+        assert len(foreign) == 1, operation
+        assert bytes_of_foreign - bytes_of_absent < ITEM_BYTES, operation
+    assert len(tried) == 8
+
+
+def cost(
+    system: System, url: str, operation: Operation, headers: dict[str, str], conversation_id: str, turn_id: str
+) -> tuple[list[tuple[str, str]], int]:
+    """The calls of AWS that the operation makes, the ids left out, and the bytes they bring."""
+    calls, read_before = len(system.wire.calls()), system.wire.bytes_read
+    ask(url, operation, headers, conversation_id, turn_id)
+    made = [(call.operation, json.dumps(call.body)) for call in system.wire.calls()[calls:]]
+    without_ids = [(name, body.replace(conversation_id, "…").replace(turn_id, "…")) for name, body in made]
+    return without_ids, system.wire.bytes_read - read_before
+
+
+def test_the_function_that_streams_reads_nothing_of_the_conversation_it_is_to_continue(
+    chat_system: System, url: str, provider: OidcProvider, alice: Alice
+) -> None:
+    """So whether it exists, and whose it is, cannot show in the function's own time."""
+    calls = len(chat_system.wire.calls())
+
+    mallory = Api(url, provider.token("mallory"))
+    assert mallory.post({"messages": [user("hi")]}, alice.conversation_id).last["code"] == "conversation_not_found"
+    mallory.close()
+
+    tables = {call.body.get("TableName") for call in chat_system.wire.calls()[calls:] if call.service == "dynamodb"}
+    assert tables <= {TURNS.name, None}
+    transactions = [call.body for call in chat_system.wire.calls("TransactWriteItems")[:]]
+    assert CONVERSATIONS.name not in json.dumps(transactions)
+
+
+def test_a_verb_that_a_route_does_not_have_answers_the_same_for_anothers_as_for_none(
+    url: str, provider: OidcProvider, alice: Alice
+) -> None:
+    before = alice.conversation()
+    headers = bearer(provider.token("mallory"))
+    documented = {(method, path) for method, path, _ in operations(url)}
+    paths = {path for _, path in documented if "{" in path}
+
+    others = [(method, path, "") for path in sorted(paths) for method in METHODS if (method, path) not in documented]
+    for operation in others:
+        foreign = ask(url, operation, headers, alice.conversation_id, alice.turn_id)
+        absent = ask(url, operation, headers, new_id(), new_id())
+        assert seen(foreign) == seen(absent), operation
+        assert foreign.status_code in {404, 405, 415}, operation
+
+    assert len(others) == len(paths) * len(METHODS) - 8
+    assert alice.conversation() == before
+
+
 def seen(answer: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
     """All that a client can tell the answer by; of a stream, without the turn's own id and without the answer's pieces."""
     headers = {name: value for name, value in answer.headers.items() if name not in {"date", "content-length"}}
@@ -239,13 +314,13 @@ def test_the_list_of_anothers_workspace_is_refused_like_that_of_one_that_does_no
 ) -> None:
     headers = bearer(provider.token("mallory"))
     answers = [
-        httpx2.get(f"{url}/api/conversations", params={"workspaceId": name}, headers=headers)
+        CLIENT.get(f"{url}/api/conversations", params={"workspaceId": name}, headers=headers)
         for name in ("alice", "team", "nobody's")
     ]
 
     assert {answer.status_code for answer in answers} == {403}
     assert len({answer.content for answer in answers}) == 1
-    assert httpx2.get(f"{url}/api/conversations", headers=headers).json() == {"items": []}
+    assert CLIENT.get(f"{url}/api/conversations", headers=headers).json() == {"items": []}
     assert alice.conversation_id
 
 
@@ -285,7 +360,7 @@ def test_a_parent_of_anothers_shows_nothing_of_theirs(mallory: Api, alice: Alice
 
 def test_each_caller_sees_only_their_own_usage(url: str, provider: OidcProvider, alice: Alice) -> None:
     def turns(sub: str) -> int:
-        document = httpx2.get(f"{url}/api/usage", headers=bearer(provider.token(sub))).json()
+        document = CLIENT.get(f"{url}/api/usage", headers=bearer(provider.token(sub))).json()
         return int(document["today"]["turns"])
 
     assert (turns("alice"), turns("mallory")) == (1, 0)

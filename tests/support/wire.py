@@ -26,18 +26,21 @@ class Call:
 
 
 class Wire:
-    """Records the calls of the clients it is attached to, and plays faults on some of them."""
+    """Records the calls of the clients it is attached to and the bytes that came back, and plays faults on some of them."""
 
     def __init__(self) -> None:
         self._effects: list[tuple[str, Effect]] = []
         self._calls: list[Call] = []
         self._lock = threading.Lock()
+        self.bytes_read = 0
 
     def attach(self, client: Any) -> None:
         client.meta.events.register("before-send", self._before_send)
+        client.meta.events.register("after-call", self._after_call)
 
     def detach(self, client: Any) -> None:
         client.meta.events.unregister("before-send", self._before_send)
+        client.meta.events.unregister("after-call", self._after_call)
 
     def calls(self, operation: str | None = None) -> list[Call]:
         with self._lock:
@@ -65,6 +68,10 @@ class Wire:
             if (response := effect(request)) is not None:
                 return response
         return None
+
+    def _after_call(self, http_response: AWSResponse, **_: Any) -> None:
+        with self._lock:
+            self.bytes_read += len(http_response.content)
 
 
 class _Raw(io.BytesIO):
