@@ -7,7 +7,6 @@ the body goes through our SSE decoder, and the deltas that one read brought come
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any, Final
 
 import httpx2
@@ -16,6 +15,8 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic_core import from_json
 
 from functions.chat_stream import errors
+from functions.chat_stream.deadline import Deadline
+from functions.chat_stream.transport import ASKED, Asked, Transport
 from functions.common.events import Reasoning, Token
 from functions.common.records import Usage
 from functions.common.sse import SSEDecoder, SSEOverflow
@@ -25,7 +26,6 @@ _CONNECT_S: Final = 5.0
 # The turn's own clocks decide about silence; this only frees a socket whose peer vanished.
 _SOCKET_S: Final = 600.0
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
-_SENT: ContextVar["asyncio.Event | None"] = ContextVar("model_request_sent", default=None)
 _DONE: Final = b"[DONE]"
 _PLAYED: Final = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
@@ -47,7 +47,7 @@ class Model:
             max_retries=MAX_RETRIES,
             timeout=httpx2.Timeout(_SOCKET_S, connect=_CONNECT_S),
             # Redirects would let a provider's answer choose another host for the key.
-            http_client=httpx2.AsyncClient(transport=_SentTransport(limits=_LIMITS), follow_redirects=False),
+            http_client=httpx2.AsyncClient(transport=Transport(limits=_LIMITS), follow_redirects=False),
         )
 
     async def close(self) -> None:
@@ -62,7 +62,8 @@ class Model:
         played = httpx2.AsyncClient(transport=_PlayedTransport())
         async with openai.AsyncOpenAI(api_key="none", base_url=self._base_url, http_client=played) as client:
             prompt = [{"role": "user", "content": "hi"}]
-            async for _ in Completion(client, "none", prompt, None, asyncio.Event()).pieces():
+            played_to = Asked(asyncio.Event(), Deadline.after(_SOCKET_S))
+            async for _ in Completion(client, "none", prompt, None, played_to).pieces():
                 pass
 
     async def drop_connections(self) -> None:
@@ -70,11 +71,9 @@ class Model:
         await self._client.close()
         self._client = self._connect()
 
-    def ask(
-        self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, sent: asyncio.Event
-    ) -> "Completion":
-        """A completion to be read once. `sent` is set when the request's last byte has been written."""
-        return Completion(self._client, model, prompt, temperature, sent)
+    def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, asked: Asked) -> "Completion":
+        """A completion to be read once."""
+        return Completion(self._client, model, prompt, temperature, asked)
 
 
 class Completion:
@@ -86,9 +85,9 @@ class Completion:
         model: str,
         prompt: Sequence[Mapping[str, str]],
         temperature: float | None,
-        sent: asyncio.Event,
+        asked: Asked,
     ) -> None:
-        self._client, self._model, self._prompt, self._temperature, self._sent = client, model, prompt, temperature, sent
+        self._client, self._model, self._prompt, self._temperature, self._asked = client, model, prompt, temperature, asked
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._ended = False
@@ -97,9 +96,9 @@ class Completion:
         """What each read of the socket brought, neighbours of one kind joined; raises a ModelFailed.
 
         Leaving the iterator early closes the connection. The client retries (429, 5xx, no connection; at most twice, with jitter,
-        honouring Retry-After) only before the response's head, so never after a first token.
+        honouring a Retry-After that the turn can wait for) only before the response's head, so never after a first token.
         """
-        _SENT.set(self._sent)
+        ASKED.set(self._asked)
         messages: Any = list(self._prompt)
         chat: list[ChatCompletionMessageParam] = messages
         decoder = SSEDecoder()
@@ -159,21 +158,6 @@ class Completion:
             _join(pieces, Token(_text(content)))
         if reason := choice.get("finish_reason"):
             self.finish_reason = _text(reason)
-
-
-class _SentTransport(httpx2.AsyncHTTPTransport):
-    """Tells the turn when its request is on the wire: what may wait, waits for that."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        sent = _SENT.get()
-        if sent is not None:
-
-            async def trace(event: str, _: Mapping[str, Any]) -> None:
-                if event.endswith("send_request_body.complete"):
-                    sent.set()
-
-            request.extensions = {**request.extensions, "trace": trace}
-        return await super().handle_async_request(request)
 
 
 class _PlayedTransport(httpx2.AsyncBaseTransport):

@@ -21,6 +21,7 @@ from functions.chat_stream.recorder import Listeners, Recorder
 from functions.chat_stream.replay import follow
 from functions.chat_stream.request import TurnRequest
 from functions.chat_stream.settings import Limits, Timing
+from functions.chat_stream.transport import Asked
 from functions.chat_stream.turns_table import News, TurnsTable
 from functions.common.events import Complete, ConversationCreated, Event, Failed, PersistPending, Start, Token
 from functions.common.log import get_logger
@@ -79,6 +80,7 @@ class Turn:
         self._began = self._loop.time()
         self._first_piece: float | None = None
         self._last_piece: float | None = None
+        self._pace: asyncio.TimerHandle | None = None
         self.refusal: errors.QuotaExceeded | None = None
         self._overruled: errors.TurnFailed | None = None
 
@@ -100,6 +102,8 @@ class Turn:
             logger.exception("the turn broke", extra={"turn_id": self.head.turn_id})
             self.log.append(_failure(errors.Broken(), partial=False))
         finally:
+            if self._pace is not None:
+                self._pace.cancel()  # it would keep the whole answer in memory for as long as a first token may take
             self.log.close()
             await _cancelled(storage)
 
@@ -125,8 +129,9 @@ class Turn:
     async def _relay(self) -> None:
         """The model's pieces, into the log, as they come."""
         request = self._request
+        patience = Deadline.after(min(self._timing.first_token_s, self._deadline.left(self._timing.reserve_s)))
         completion = self._completion = self._ports.model.ask(
-            request.head.model, request.prompt, request.temperature, self._model_sent
+            request.head.model, request.prompt, request.temperature, Asked(self._model_sent, patience)
         )
         try:
             async with aclosing(completion.pieces()) as reads:
@@ -180,7 +185,7 @@ class Turn:
         if self._loop.time() >= until:
             self.end(_failed(errors.ModelTimeout() if waiting else errors.ModelStalled()))
         else:
-            self._loop.call_at(until, self._check_pace)
+            self._pace = self._loop.call_at(until, self._check_pace)
 
     async def _close(self, ending: Ending) -> None:
         """The gate. Saves the answer, waits a little for persist to say where, and shows the one terminal event."""

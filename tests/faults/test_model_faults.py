@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+import socket
 import time
+from email.utils import formatdate
 from typing import Any
 
+import anyio
+import httpx2
 import pytest
 
 from functions.chat_stream import errors
+from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.model import Completion, Model
+from functions.chat_stream.transport import Asked
 from functions.common.records import TurnFinished
 from local.model import wire
 from local.model.script import (
@@ -58,7 +64,6 @@ def assert_failed(stream: Stream, code: str, partial: bool) -> None:
         (status(400), "model_refused", 1),
         (status(401), "model_refused", 1),
         (status(404), "model_refused", 1),
-        (status(302, headers={"location": "http://127.0.0.1:1/"}), "model_unavailable", 1),
     ],
 )
 def test_an_error_before_the_first_token_is_retried_at_most_twice(
@@ -94,11 +99,75 @@ def test_retry_after_is_honoured(chat_system: System) -> None:
     assert second.arrived - first.arrived >= 0.95
 
 
-def test_a_provider_that_refuses_the_connection_is_unavailable(chat_system: System) -> None:
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", OPENAI_BASE_URL="http://127.0.0.1:9/v1").say("hi")
+@pytest.mark.parametrize("retry_after", ["100", "date", "ms"])
+def test_a_retry_after_that_outlasts_the_turns_patience_is_an_error_at_once(chat_system: System, retry_after: str) -> None:
+    in_100_s = {"ms": {"retry-after-ms": "100000"}, "date": {"retry-after": formatdate(time.time() + 100, usegmt=True)}}
+    chat_system.model.always_plays(status(429, headers=in_100_s.get(retry_after, {"retry-after": retry_after})))
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", FIRST_TOKEN_S="20").say("hi")
+
+    assert_failed(stream, "model_rate_limited", partial=False)
+    assert len(chat_system.model.requests) == 1
+    assert stream.events[-1].at - stream.began < 10, "the client of the model would have waited for 20 s, and for nothing"
+
+
+def test_no_retry_begins_behind_the_wait_for_a_first_token(chat_system: System) -> None:
+    chat_system.model.always_plays(status(500))
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", FIRST_TOKEN_S="0.3").say("hi")  # the first pause is at least 0.375 s
+
+    assert_failed(stream, "model_timeout", partial=False)
+    assert len(chat_system.model.requests) == 1
+
+
+def test_the_pauses_before_retries_are_drawn_by_chance(chat_system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat_system.model.always_plays(status(503))
+    pauses: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(anyio, "sleep", noted)  # what the model's client pauses by
+    api = chat_system.serve(RECEIPT_WAIT_S="0.05")
+    for _ in range(5):
+        assert_failed(api.say("hi"), "model_unavailable", partial=False)
+
+    assert len(pauses) == len(set(pauses)) == 10, "two a turn, no two alike"
+    assert all(0.375 <= pause <= 0.5 for pause in pauses[::2])
+    assert all(0.75 <= pause <= 1.0 for pause in pauses[1::2])
+
+
+def test_a_provider_that_refuses_the_connection_is_tried_three_times_and_unavailable(
+    chat_system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+    send = httpx2.AsyncHTTPTransport.handle_async_request
+
+    async def counted(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
+        attempts.append(str(request.url))
+        return await send(transport, request)
+
+    monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", counted)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and never listens: nobody else can be there
+        nobody = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
+        stream = chat_system.serve(RECEIPT_WAIT_S="0.05", OPENAI_BASE_URL=nobody).say("hi")
 
     assert_failed(stream, "model_unavailable", partial=False)
+    assert attempts == [f"{nobody}/chat/completions"] * 3
     assert saved_answer(chat_system).answer.status == "failed"
+
+
+@pytest.mark.parametrize("number", [301, 302, 303, 307, 308])
+def test_a_redirect_of_the_providers_is_not_followed(chat_system: System, number: int) -> None:
+    with ScriptedModel() as elsewhere:
+        chat_system.model.always_plays(status(number, headers={"location": f"{elsewhere.url}/chat/completions"}))
+
+        stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+
+        assert_failed(stream, "model_unavailable", partial=False)
+        assert elsewhere.requests == []
+    assert len(chat_system.model.requests) == 1
 
 
 def test_a_failure_after_the_first_token_is_not_retried_and_the_partial_is_saved(chat_system: System, api: Api) -> None:
@@ -129,6 +198,16 @@ def test_a_model_that_falls_silent_has_stalled(chat_system: System, api: Api) ->
 
     assert_failed(stream, "model_stalled", partial=True)
     assert saved_answer(chat_system).answer.content == "so far"
+    chat_system.model.wait_closed()
+
+
+@pytest.mark.parametrize(("said", "code"), [([], "model_timeout"), ([token("so far")], "model_stalled")])
+def test_comments_of_the_model_are_no_sign_of_progress(chat_system: System, api: Api, said: list[Step], code: str) -> None:
+    chat_system.model.plays(*said, drip(b": still processing\n\n" * 200, delay_s=0.01))
+
+    stream = api.say("hi")
+
+    assert_failed(stream, code, partial=bool(said))
     chat_system.model.wait_closed()
 
 
@@ -214,18 +293,26 @@ async def listen(completion: Completion, said: list[str]) -> None:
         said += [piece.content for piece in pieces]
 
 
-async def test_a_stream_cut_at_any_byte_is_a_cut() -> None:
+@pytest.mark.parametrize("proper", [False, True], ids=["cut", "ended properly"])
+async def test_a_stream_that_ends_at_any_byte_is_complete_only_if_it_ends_properly_behind_its_finish_reason(proper: bool) -> None:
     body = recorded()
+    stop = body.index(b'"stop"')
+    finished = body.index(b"\n\n", stop) + 2
 
     async def key() -> str:
         return "sk-test"
 
     with ScriptedModel() as server:
         model = Model(server.url, key)
-        for offset in range(1, len(body) - 1):
-            server.plays(cut_after(offset), raw(body))
-            completion = model.ask("test-model", [], None, asyncio.Event())
+        every = range(1, len(body) - 1)
+        for offset in sorted({*every[::6], *range(stop, finished + 2)}) if proper else every:
+            server.plays(*([raw(body[:offset])] if proper else [cut_after(offset), raw(body)]))
+            completion = model.ask("test-model", [], None, Asked(asyncio.Event(), Deadline.after(60)))
             said: list[str] = []
+            if proper and offset >= finished:
+                await listen(completion, said)
+                assert (completion.finish_reason, "".join(said)) == ("stop", "Zoë ☕ 🎈"), f"ended at {offset}"
+                continue
             with pytest.raises(errors.ModelCut):
                 await listen(completion, said)
             assert "Zoë ☕ 🎈".startswith("".join(said)), f"cut at {offset}"
