@@ -1,7 +1,7 @@
 # Everything a person or CI does here. Needs Python 3.11 or newer and make; the rest is fetched into .tools and .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lambda-tools web-dev web-build web-test bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
+.PHONY: help setup run test test-slow soak lambda-tools web-dev web-build web-test bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
 BIN := .venv/bin
 
 help: ## this list

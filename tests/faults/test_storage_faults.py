@@ -86,17 +86,41 @@ def test_only_what_the_queue_refused_of_a_batch_is_sent_again(chat_system: Syste
     assert stream.last["durable"] is True
 
 
-def test_a_turn_whose_end_is_queued_but_whose_beginning_is_not_is_not_saved(chat_system: System) -> None:
-    def refuse_the_beginning(request: object) -> object:
-        body = getattr(request, "body", b"")
-        return broken()(request) if b"turn_started" in body else None
+def of_the(kind: str, effect: Effect) -> Effect:
+    """The effect, on the batches alone that hold a record of that kind."""
+    return lambda request: effect(request) if kind.encode() in request.body else None
 
+
+ENTRY_REFUSED = answer(200, {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]})
+QUEUE_FAULTS = pytest.mark.parametrize(
+    "fault", [broken(), throttled(), hangs(0.2), ENTRY_REFUSED], ids=["500", "throttled", "hanging", "its entry refused"]
+)
+ENDS = pytest.mark.parametrize("end", ["turn_started", "turn_finished"], ids=["at the start", "at the end"])
+
+
+@ENDS
+@QUEUE_FAULTS
+def test_a_turn_of_which_the_queue_takes_only_one_end_is_not_saved(chat_system: System, end: str, fault: Effect) -> None:
     chat_system.model.plays(token("half"), finish(), done())
 
-    with chat_system.wire.fault("sqs", refuse_the_beginning):  # type: ignore[arg-type]
+    with chat_system.wire.fault("sqs", of_the(end, fault)):
         stream = chat_system.serve(SAVE_S="0.6").say("hi")
 
-    assert stream.last["code"] == "not_saved"
+    assert stream.types == ["start", "token", "error"]
+    assert (stream.last["code"], stream.last["retryable"], stream.last["partial"]) == ("not_saved", True, False)
+
+
+@ENDS
+@QUEUE_FAULTS
+def test_either_end_of_a_turn_is_tried_again_until_the_queue_takes_it(chat_system: System, end: str, fault: Effect) -> None:
+    chat_system.model.plays(token("whole"), finish(), done())
+
+    with chat_system.wire.fault("sqs", of_the(end, times(2, fault))):
+        stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+
+    assert (stream.last["type"], stream.last["durable"]) == ("complete", True)
+    kinds = [type(record) for record in chat_system.queued()]
+    assert kinds.count(TurnStarted) == kinds.count(TurnFinished) == 1
 
 
 @pytest.mark.parametrize("fault", [throttled(), broken(), hangs(0.5)], ids=["throttled", "500", "hanging"])

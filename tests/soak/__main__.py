@@ -5,6 +5,8 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import httpx2
 
 from local.model.script import Pace, ScriptedModel, cut, endless, finish, pause, stall, status, token
 from local.system import LocalSystem
-from tests.soak.invariants import Violations, check
+from tests.soak.invariants import Footprint, Violations, check, grown, look
 from tests.soak.traffic import Ledger, Person
 
 SETTLE_DELAY_S = 15
@@ -47,9 +49,33 @@ def main() -> int:
 
 
 def soak(system: LocalSystem, model: ScriptedModel, seconds: float, chance: random.Random) -> int:
-    ledger, end = Ledger(), threading.Event()
-    people = [Person(system.url, ledger, chance.randrange(2**32)) for _ in range(PEOPLE)]
+    ledger = Ledger()
     failures: list[BaseException] = []
+    with traffic(system, ledger, chance, failures):
+        trouble(system, model, seconds, chance, failures, ledger.kills)
+        faults(system, {})
+    calm(system)
+    for _ in range(3):
+        if not (letters := redrive(system)):
+            break
+        print(f"dead letters put back: {letters}")
+        calm(system)
+    # What a process holds is compared at rest, around traffic without faults: a worker killed in between would begin anew.
+    before, begun = footprints(system), len(ledger.turns)
+    with traffic(system, ledger, chance, failures):
+        time.sleep(max(10, seconds / 6))
+    calm(system)
+    after = footprints(system)
+    print(f"at rest {before}\nand after {len(ledger.turns) - begun} turns more {after}")
+    violations = check(look(system), ledger) + grown(before, after)
+    report(ledger, violations, failures)
+    return 1 if violations or failures else 0
+
+
+@contextmanager
+def traffic(system: LocalSystem, ledger: Ledger, chance: random.Random, failures: list[BaseException]) -> Iterator[None]:
+    """People at work while the block runs; their failed assertions go to `failures`."""
+    end = threading.Event()
 
     def live(person: Person) -> None:
         try:
@@ -57,26 +83,16 @@ def soak(system: LocalSystem, model: ScriptedModel, seconds: float, chance: rand
         except BaseException as error:  # noqa: BLE001 - a person's failed assertion is the soak's result
             failures.append(error)
 
+    people = [Person(system.url, ledger, chance.randrange(2**32)) for _ in range(PEOPLE)]
     threads = [threading.Thread(target=live, args=[person]) for person in people]
     for thread in threads:
         thread.start()
-    time.sleep(min(10, seconds / 6))
-    before = footprint(system)
-    trouble(system, model, seconds, chance, failures, ledger.kills)
-    faults(system, {})
-    end.set()
-    for thread in threads:
-        thread.join(120)
-    calm(system)
-    for _ in range(3):
-        if not (letters := redrive(system)):
-            break
-        print(f"dead letters put back: {letters}")
-        calm(system)
-    after = footprint(system)
-    violations = check(system, ledger)
-    report(ledger, before, after, violations, failures)
-    return 1 if violations or failures else 0
+    try:
+        yield
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(120)
 
 
 def trouble(
@@ -135,20 +151,20 @@ def redrive(system: LocalSystem) -> int:
     return count
 
 
-def footprint(system: LocalSystem) -> dict[str, tuple[float, int, int]]:
-    """Of each streaming process: resident megabytes, threads, open files and sockets. Linux only; empty elsewhere."""
+def footprints(system: LocalSystem) -> dict[int, Footprint]:
+    """Of each streaming process, by its id. Linux only; empty elsewhere."""
     found = {}
     for name, pid in system.pids.items():
         proc = Path(f"/proc/{pid}")
         if name.startswith("chat_stream") and proc.exists():
             status_of = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines() if ":" in line)
-            megabytes = int(status_of["VmRSS"].split()[0]) / 1024
-            found[name] = (round(megabytes, 1), int(status_of["Threads"]), len(list((proc / "fd").iterdir())))
+            megabytes = round(int(status_of["VmRSS"].split()[0]) / 1024, 1)
+            found[pid] = Footprint(megabytes, int(status_of["Threads"]), len(list((proc / "fd").iterdir())))
     return found
 
 
-def report(ledger: Ledger, before: Any, after: Any, violations: Violations, failures: list[BaseException]) -> None:
-    print(f"turns begun {len(ledger.turns)}, conversations deleted {len(ledger.deleted)}")
+def report(ledger: Ledger, violations: Violations, failures: list[BaseException]) -> None:
+    print(f"turns begun {len(ledger.turns)}, conversations deleted {len(ledger.deleted)}, workers killed {len(ledger.kills)}")
     for what, count in sorted(ledger.counts.items()):
         print(f"  {what:24} {count}")
     outcomes: dict[str, int] = {}
@@ -156,7 +172,6 @@ def report(ledger: Ledger, before: Any, after: Any, violations: Violations, fail
         outcome = str(turn.last.get("status") or turn.last.get("code") or "not seen to its end")
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     print("ended as", ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items())))
-    print("memory MB, threads, files: before", before, "after", after)
     for line in [*violations, *(repr(failure) for failure in failures)]:
         print("VIOLATED:", line)
     print("all invariants hold" if not violations and not failures else "FAILED")

@@ -1,5 +1,7 @@
 """What must hold when the traffic is over and the queue is empty, whatever went wrong meanwhile."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from functions.common.keys import EXPIRES
@@ -13,14 +15,26 @@ _REFUSED = {"conversation_not_found", "duplicate_turn", "quota_exceeded", "not_s
 _CHECKPOINT_S = 1.5
 
 
-def check(system: LocalSystem, ledger: Ledger) -> Violations:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is there when the traffic is over: the rows of both tables, and how many letters are dead."""
+
+    conversations: list[Row]
+    turns: list[Row]
+    dead_letters: int
+
+
+def look(system: LocalSystem) -> Stored:
+    dead = system.sqs.get_queue_attributes(QueueUrl=system.dead_letter_url, AttributeNames=["ApproximateNumberOfMessages"])
+    letters = int(dead["Attributes"]["ApproximateNumberOfMessages"])
+    return Stored(scan(system, system.conversations_table), scan(system, system.turns_table), letters)
+
+
+def check(stored: Stored, ledger: Ledger) -> Violations:
     """Each violation as a sentence; none is the wish."""
-    rows = scan(system, system.conversations_table)
+    rows = stored.conversations
     metas = {row["pk"] for row in rows if row["sk"] == "META"}
-    messages: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["sk"].startswith("MSG#"):
-            messages.setdefault(row["id"], []).append(row)
+    answers, questions = by(rows, "id"), by(rows, "content")
     deleted = {f"CONV#{conversation_id}" for conversation_id in ledger.deleted}
     found = [f"orphan item {row['pk']} {row['sk']}" for row in rows if row["pk"] not in metas]
     found += [f"deleted, but there: {row['pk']} {row['sk']}" for row in rows if row["pk"] in deleted]
@@ -28,16 +42,33 @@ def check(system: LocalSystem, ledger: Ledger) -> Violations:
     found += [f"not final in {EXPIRES}" for row in rows if EXPIRES in row]
     for turn in ledger.turns:
         if f"CONV#{turn.conversation_id}" not in deleted:
-            found += of_turn(turn, messages, ledger.kills)
-    dead = system.sqs.get_queue_attributes(QueueUrl=system.dead_letter_url, AttributeNames=["ApproximateNumberOfMessages"])
-    if int(dead["Attributes"]["ApproximateNumberOfMessages"]):
-        found.append(f"dead letters: {dead['Attributes']['ApproximateNumberOfMessages']}")
+            found += of_turn(turn, answers, questions, ledger.kills)
+    found += of_usage(stored.turns)
+    if stored.dead_letters:
+        found.append(f"dead letters: {stored.dead_letters}")
     return found
 
 
-def of_turn(turn: Begun, messages: dict[str, list[Row]], kills: list[float]) -> Violations:
+def by(rows: list[Row], attribute: str) -> dict[str, list[Row]]:
+    """The messages by one of their attributes."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["sk"].startswith("MSG#"):
+            found.setdefault(str(row.get(attribute)), []).append(row)
+    return found
+
+
+def of_usage(turns: list[Row]) -> Violations:
+    """Each answer that a turn sent itself is in its user's sums exactly once, though the conversation be deleted since."""
+    counted = sum(int(row.get("turns", 0)) for row in turns if row["sk"].startswith("USAGE#"))
+    receipts = [row for row in turns if row["sk"] == "RECEIPT"]
+    answered = sum(row.get("answer_status", "interrupted") != "interrupted" for row in receipts)
+    return [] if counted == answered else [f"{counted} turns counted, {answered} answers stored"]
+
+
+def of_turn(turn: Begun, answers: dict[str, list[Row]], questions: dict[str, list[Row]], kills: list[float]) -> Violations:
     """An accepted turn is stored exactly once, with at least what was shown up to 1.5 s before a worker was killed."""
-    stored = messages.get(turn.turn_id, [])
+    stored = answers.get(turn.turn_id, [])
     if turn.last.get("code") in _REFUSED:
         return [f"refused as {turn.last['code']}, but stored twice: {turn.turn_id}"] if len(stored) > 1 else []
     if len(stored) != 1:
@@ -52,6 +83,8 @@ def of_turn(turn: Begun, messages: dict[str, list[Row]], kills: list[float]) -> 
         if str(answer.get("content", "")).startswith(kept)
         else [f"shown, but not stored: {kept!r} of {turn}, stored is {answer}"]
     )
+    if (asked := len(questions.get(turn.question, []))) != 1 and answer["status"] != "interrupted":
+        wrong.append(f"its question is stored {asked} times: {turn.turn_id}")
     if turn.last.get("type") == "complete" and answer["status"] != turn.last["status"]:
         wrong.append(f"ended as {turn.last['status']}, stored as {answer['status']}: {turn.turn_id}")
     return wrong
@@ -62,3 +95,27 @@ def scan(system: LocalSystem, table: str) -> list[Row]:
     for page in system.dynamodb.get_paginator("scan").paginate(TableName=table):
         rows += [{name: next(iter(value.values())) for name, value in item.items()} for item in page["Items"]]
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a process holds: resident megabytes, threads, open files and sockets."""
+
+    megabytes: float
+    threads: int
+    files: int
+
+
+# The pools of threads and connections grow with the largest number of calls at once, which chance decides.
+_SLACK = Footprint(megabytes=12, threads=10, files=16)
+
+
+def grown(before: Mapping[int, Footprint], after: Mapping[int, Footprint]) -> Violations:
+    """Processes, by id, that hold more after some traffic than they did at rest before it."""
+    found = []
+    for pid in before.keys() & after.keys():
+        for name in ("megabytes", "threads", "files"):
+            was, is_now, slack = (getattr(one, name) for one in (before[pid], after[pid], _SLACK))
+            if is_now > was + slack:
+                found.append(f"process {pid} grew: {name} {was:g} → {is_now:g}")
+    return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from functions.chat_stream.snapshot import AFTER, BEFORE
+from functions.common.records import TurnFinished
 from local.model.script import done, finish, pause, stall, token
 from tests.oidc import JWKS, OidcProvider
 from tests.support.chat import Api
@@ -43,6 +44,9 @@ def test_the_invocation_s_deadline_ends_the_turn_in_time(inside: Api, chat_syste
     stream = inside.say("hi")
     assert (stream.last["type"], stream.last["code"], stream.last["partial"]) == ("error", "deadline", True)
     assert stream.events[-1].at - stream.began < 5
+    chat_system.model.wait_closed()
+    (saved,) = [record.answer for record in chat_system.queued() if isinstance(record, TurnFinished)]
+    assert (saved.content, saved.status, saved.error) == ("half", "failed", "deadline")
 
 
 def test_outside_lambda_the_same_header_means_nothing(chat_system: System) -> None:
