@@ -16,7 +16,10 @@ Script = Sequence[Step]
 
 def listen(port: int = 0) -> socket.socket:
     """A listening socket on loopback."""
-    return socket.create_server(("127.0.0.1", port), backlog=512)
+    listener = socket.create_server(("127.0.0.1", port), backlog=512)
+    # What it accepts takes this over; asyncio does it only for sockets it made. Without it, small pieces wait for an ACK: 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class ModelServer:

@@ -296,16 +296,14 @@ async def listen(completion: Completion, said: list[str]) -> None:
 @pytest.mark.parametrize("proper", [False, True], ids=["cut", "ended properly"])
 async def test_a_stream_that_ends_at_any_byte_is_complete_only_if_it_ends_properly_behind_its_finish_reason(proper: bool) -> None:
     body = recorded()
-    stop = body.index(b'"stop"')
-    finished = body.index(b"\n\n", stop) + 2
+    finished = body.index(b"\n\n", body.index(b'"stop"')) + 2
 
     async def key() -> str:
         return "sk-test"
 
     with ScriptedModel() as server:
         model = Model(server.url, key)
-        every = range(1, len(body) - 1)
-        for offset in sorted({*every[::6], *range(stop, finished + 2)}) if proper else every:
+        for offset in range(1, len(body) - 1):
             server.plays(*([raw(body[:offset])] if proper else [cut_after(offset), raw(body)]))
             completion = model.ask("test-model", [], None, Asked(asyncio.Event(), Deadline.after(60)))
             said: list[str] = []
