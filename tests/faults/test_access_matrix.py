@@ -248,7 +248,7 @@ def test_what_is_anothers_costs_on_every_route_the_calls_of_what_does_not_exist(
         foreign, bytes_of_foreign = cost(chat_system, url, operation, headers, alice.conversation_id, alice.turn_id)
         absent, bytes_of_absent = cost(chat_system, url, operation, headers, new_id(), new_id())
         assert foreign == absent, operation
-        assert len(foreign) == 1, operation
+        assert foreign, operation
         assert bytes_of_foreign - bytes_of_absent < ITEM_BYTES, operation
     assert len(tried) == 8
 
