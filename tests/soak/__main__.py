@@ -19,6 +19,7 @@ from tests.soak.traffic import Ledger, Person
 
 SETTLE_DELAY_S = 15
 PEOPLE = 5
+WARM_UP_S = 8
 FAULTS: list[dict[str, dict[str, float]]] = [
     {},
     {"dynamodb": {"throttle": 0.2}},
@@ -54,6 +55,7 @@ def soak(system: LocalSystem, model: ScriptedModel, seconds: float, chance: rand
     with traffic(system, ledger, chance, failures):
         trouble(system, model, seconds, chance, failures, ledger.kills)
         faults(system, {})
+        time.sleep(WARM_UP_S)  # a worker that was killed last has its clients yet to make, and is to be measured with them
     calm(system)
     for _ in range(3):
         if not (letters := redrive(system)):

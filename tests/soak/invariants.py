@@ -107,7 +107,7 @@ class Footprint:
 
 
 # The pools of threads and connections grow with the largest number of calls at once, which chance decides.
-_SLACK = Footprint(megabytes=12, threads=10, files=16)
+_SLACK = Footprint(megabytes=12, threads=30, files=16)
 
 
 def grown(before: Mapping[int, Footprint], after: Mapping[int, Footprint]) -> Violations:
