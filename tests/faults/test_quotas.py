@@ -20,7 +20,7 @@ from functions.common.ids import new_id
 from functions.common.records import SettleTurn, TurnFinished, TurnStarted
 from infra.resources import TURNS
 from local.environment import Ports, aws_environment
-from local.model.script import done, finish, pause, status, token, tokens, usage
+from local.model.script import done, finish, pause, status, token, tokens, usage, wait_for
 from tests.support.chat import Api, Stream, user
 from tests.support.system import System
 from tests.support.wire import broken, throttled
@@ -37,7 +37,8 @@ def leases(system: System) -> list[str]:
     return list(quota_item(system).get("leases", {}).get("SS", []))
 
 
-def all_at_once(apis: list[Api], count: int) -> list[Stream]:
+def all_at_once(apis: list[Api], count: int, over: int, then: threading.Event) -> list[Stream]:
+    """So many turns at once; `then` is set when so many of them are over, or after 20 s."""
     barrier = threading.Barrier(count)
 
     def say(index: int) -> Stream:
@@ -45,7 +46,12 @@ def all_at_once(apis: list[Api], count: int) -> list[Stream]:
         return apis[index % len(apis)].say(f"number {index}")
 
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(say, range(count)))
+        futures = [pool.submit(say, index) for index in range(count)]
+        end = time.monotonic() + 20
+        while sum(future.done() for future in futures) < over and time.monotonic() < end:
+            time.sleep(0.02)
+        then.set()
+        return [future.result() for future in futures]
 
 
 def is_refused(stream: Stream) -> bool:
@@ -63,11 +69,12 @@ def is_refused(stream: Stream) -> bool:
 
 @pytest.mark.parametrize("setting", ["QUOTA_STREAMS", "QUOTA_TURNS_PER_MINUTE"])
 def test_of_50_requests_at_once_over_two_instances_exactly_the_allowed_number_start(chat_system: System, setting: str) -> None:
-    chat_system.model.always_plays(pause(3), token("let in"), finish(), done())
+    all_refused = threading.Event()  # until then nobody gives a place back, however slow the machine
+    chat_system.model.always_plays(wait_for(all_refused), token("let in"), finish(), done())
     instances = [chat_system.serve(RECEIPT_WAIT_S="0.1", **{setting: "7"}) for _ in range(2)]
     within_one_minute()
 
-    streams = all_at_once(instances, 50)
+    streams = all_at_once(instances, 50, 50 - 7, all_refused)
 
     assert sum(not is_refused(stream) for stream in streams) == 7
     assert {stream.text for stream in streams if not is_refused(stream)} == {"let in"}
