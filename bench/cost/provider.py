@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from functions.chat_stream.model import Completion, Model, Piece
+from functions.chat_stream.transport import Asked
 from functions.common.events import Token
 from functions.common.records import Usage
 
@@ -36,9 +37,9 @@ class PacedModel(Model):
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
 
-    def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, sent: asyncio.Event) -> Completion:
+    def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, asked: Asked) -> Completion:
         del model, temperature
-        sent.set()
+        asked.sent.set()
         return _PacedCompletion(self._shape, sum(len(message["content"].encode()) for message in prompt))
 
 
@@ -54,6 +55,6 @@ class _PacedCompletion(Completion):
         for _ in range(self._shape.answer_tokens):
             yield [Token("word"[:BYTES_PER_TOKEN])]
             await asyncio.sleep(1 / self._shape.tokens_per_s)
-        asked, made = self._prompt_bytes // BYTES_PER_TOKEN, self._shape.answer_tokens
+        read, made = self._prompt_bytes // BYTES_PER_TOKEN, self._shape.answer_tokens
         self.finish_reason = "stop"
-        self.usage = Usage(input_tokens=asked, output_tokens=made, total_tokens=asked + made)
+        self.usage = Usage(input_tokens=read, output_tokens=made, total_tokens=read + made)
