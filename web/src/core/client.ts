@@ -69,7 +69,12 @@ export function createClient(outbox: Outbox = createOutbox()) {
     const turnId = newId();
     const now = new Date().toISOString();
     const answer: Message = {
-      id: turnId, parentId: question.id, role: "assistant", content: "", status: "streaming", createdAt: now,
+      id: turnId,
+      parentId: question.id,
+      role: "assistant",
+      content: "",
+      status: "streaming",
+      createdAt: now,
     };
     const { addOptimisticMessage } = home.chats.getState();
     if (!messageOf(chatIn(home)?.messages ?? [], question.id)) addOptimisticMessage(home.id, question);

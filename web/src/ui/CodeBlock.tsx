@@ -48,7 +48,7 @@ export const CodeBlock = memo(function CodeBlock({
         <span>{language}</span>
         <CopyButton text={() => code} label={strings.copyCode} />
       </figcaption>
-      {/* wide code is scrolled by keyboard, too */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: wide code is scrolled by keyboard, too */}
       <pre tabIndex={0}>
         <code>
           {known ? nodes(known.tree.children) : null}

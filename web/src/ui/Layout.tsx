@@ -49,11 +49,11 @@ export function Layout() {
   );
   return (
     <div className="page">
-      {/* a skip link, which goes to the box where there is one */}
+      {/* biome-ignore lint/a11y/useValidAnchor: a skip link, which goes to the box where there is one */}
       <a className="skip" href="#chat" onClick={focusChat}>
         {strings.skip}
       </a>
-      {/* the ground beside an open list, which closes it; Escape does, too */}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the ground beside an open list closes it; Escape does, too */}
       <div
         className="list-layer"
         onClick={(event) => event.target === event.currentTarget && close()}

@@ -41,7 +41,7 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
     }
   };
   return (
-    // the keys are those of the menu inside
+    // biome-ignore lint/a11y/noStaticElementInteractions: the keys are those of the menu inside
     <span className="menu" ref={root} onKeyDown={onKeyDown}>
       <button
         ref={button}

@@ -101,7 +101,7 @@ function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
 function table(token: Tokens.Table, key: string): ReactElement {
   const align = (index: number) => token.align[index] ?? undefined;
   return (
-    // a wide table is scrolled by keyboard, too
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table is scrolled by keyboard, too
     <section key={key} className="table" aria-label={strings.table} tabIndex={0}>
       <table>
         <thead>
