@@ -9,6 +9,7 @@ const entry = (turnId: string, at: number): OutboxEntry => ({
   body: { turnId, budId: "default", messages: [], parentId: null },
   messages: [message("q", null)],
   over: false,
+  owner: "",
   at,
 });
 

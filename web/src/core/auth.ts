@@ -3,7 +3,7 @@
 import type { UserManager } from "oidc-client-ts";
 import { createStore } from "zustand/vanilla";
 import type { Tokens } from "./api";
-import { remembered } from "./session";
+import { remembered, saveNewChat } from "./session";
 import type { AuthConfig } from "./types";
 
 export interface AuthState {
@@ -45,8 +45,10 @@ export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
     known.set(auth);
     if (!auth) return false;
     const users = await manager(auth);
-    // Only a session that was there can be renewed quietly; a stranger is asked first.
-    const user = (await users.getUser()) ? await users.signinSilent().catch(() => null) : null;
+    // Only a session that was there can be renewed quietly, and only by its refresh token: the other way, a frame with the
+    // provider's page, is closed by the site's policy. A stranger is asked first.
+    const session = await users.getUser();
+    const user = session?.refresh_token ? await users.signinSilent().catch(() => null) : null;
     if (user) {
       welcome(user);
       return true;
@@ -110,6 +112,7 @@ export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
       if (!config) return;
       const users = await manager(config);
       await users.removeUser();
+      saveNewChat(null); // the outbox has it, for whom it belongs to
       store.setState({ state: "signedOut", name: "", workspaces: [] });
     },
   };

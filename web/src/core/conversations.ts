@@ -19,8 +19,13 @@ const KEPT = 60;
 
 export type Conversations = ReturnType<typeof createConversations>;
 
-export function createConversations(api: Api, workspace: () => string | null, onRemoved: (id: string) => void) {
-  const cache = () => remembered<Summary[]>(`list.${workspace() ?? ""}`);
+export function createConversations(
+  api: Api,
+  owner: () => string,
+  workspace: () => string | null,
+  onRemoved: (id: string) => void,
+) {
+  const cache = () => remembered<Summary[]>(`list.${owner()}.${workspace() ?? ""}`);
   const store = createStore<ListState>()(() => ({
     items: cache().get() ?? [],
     cursor: null,
@@ -49,13 +54,14 @@ export function createConversations(api: Api, workspace: () => string | null, on
     store.setState({ state: "loading" });
     try {
       const page = await api.list(asked, cursor);
-      if (asked !== workspace()) return;
+      if (asked !== workspace()) return fetchPage(null);
       const fresh = page.items.filter((item) => !gone.has(item.id));
       const known = new Set(fresh.map((item) => item.id));
       const before = cursor ? store.getState().items : newer(store.getState().items, fresh[0]?.updatedAt);
       const kept = before.filter((item) => !known.has(item.id));
       setItems([...kept, ...fresh], { cursor: page.cursor ?? null, state: "ready" });
     } catch {
+      if (asked !== workspace()) return fetchPage(null);
       store.setState({ state: "failed" });
     }
   }
@@ -99,12 +105,14 @@ export function createConversations(api: Api, workspace: () => string | null, on
     /** Puts a conversation on top, as its latest activity would. */
     touch: (summary: Summary) => setItems([summary, ...without(summary.id)]),
     rename: async (id: string, title: string) => {
-      const before = store.getState().items;
-      setItems(before.map((item) => (item.id === id ? { ...item, title } : item)));
+      const call = (name: string) =>
+        setItems(store.getState().items.map((item) => (item.id === id ? { ...item, title: name } : item)));
+      const before = store.getState().items.find((item) => item.id === id)?.title;
+      call(title);
       try {
         await api.rename(id, title);
       } catch (error) {
-        setItems(before);
+        if (before !== undefined) call(before);
         throw error;
       }
     },

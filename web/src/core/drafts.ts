@@ -19,7 +19,7 @@ export interface DraftsState {
 
 export type Drafts = ReturnType<typeof createDrafts>;
 
-export function createDrafts() {
+export function createDrafts(owner: () => string) {
   const chats: Chats = createChats();
   const first = empty(null);
   const store = createStore<DraftsState>()(() => ({ current: first.id, created: {}, moved: {}, visible: false }));
@@ -56,7 +56,7 @@ export function createDrafts() {
     /** What a reload of this tab needs; `turnId` is the turn under way. */
     keep(draftId: string, turnId: string | null): void {
       const draft = chats.getState().conversations[draftId];
-      if (draft && draftId === store.getState().current) saveNewChat({ draft, turnId });
+      if (draft && draftId === store.getState().current) saveNewChat({ draft, turnId, owner: owner() });
     },
 
     /** The draft's last reader has gone: it is forgotten. */

@@ -8,7 +8,6 @@ export function createManager(config: AuthConfig, callback: string): UserManager
     authority: config.issuer,
     client_id: config.clientId,
     redirect_uri: callback,
-    silent_redirect_uri: callback,
     scope: config.scopes.join(" "),
     response_type: "code",
     automaticSilentRenew: true,

@@ -1,11 +1,12 @@
 // The outbox: every message sent and not yet known to be stored, in IndexedDB, so that closing the browser loses nothing.
 
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import type { DBSchema, IDBPDatabase } from "idb";
 import type { ChatBody, Message } from "./types";
 
 /**
  * `conversationId` is null for a chat the server has not named yet; `draftId` is its local key. `messages` are what the turn
- * added on screen. `over` marks a turn that ended unsaved: it is shown again, and sent again only when asked for.
+ * added on screen. `over` marks a turn that ended unsaved: it is shown again, and sent again only when asked for. `owner` is the
+ * user who wrote it: nobody else who signs in here sees or sends it.
  */
 export interface OutboxEntry {
   turnId: string;
@@ -14,6 +15,7 @@ export interface OutboxEntry {
   body: ChatBody;
   messages: Message[];
   over: boolean;
+  owner: string;
   at: number;
 }
 
@@ -27,18 +29,33 @@ export interface Outbox {
   all: () => Promise<OutboxEntry[]>;
 }
 
-/** Where there is no IndexedDB (some private windows) nothing is kept, and nothing else changes. */
+/** Where there is no IndexedDB (some private windows), or no room in it, nothing is kept, and nothing else changes. */
 export function createOutbox(name = "chat-outbox"): Outbox {
-  let opening: Promise<IDBPDatabase<Schema> | null> | undefined;
+  let opening: Promise<IDBPDatabase<Schema>> | undefined;
   const open = () => {
-    opening ??= openDB<Schema>(name, 1, {
-      upgrade: (database) => void database.createObjectStore("turns", { keyPath: "turnId" }),
-    }).catch(() => null);
+    opening ??= import("idb").then(({ openDB }) =>
+      openDB<Schema>(name, 1, {
+        upgrade: (database) => void database.createObjectStore("turns", { keyPath: "turnId" }),
+        terminated: () => {
+          opening = undefined; // the browser has closed it: the next use opens it again
+        },
+      }),
+    );
     return opening;
   };
+  let last: Promise<unknown> = Promise.resolve();
+  // One after the other: a removal must not overtake the writing of what it removes.
+  function inTurn<T>(act: (database: IDBPDatabase<Schema>) => Promise<T>, otherwise: T): Promise<T> {
+    const next = last.then(async () => act(await open())).catch(() => otherwise);
+    last = next;
+    return next;
+  }
   return {
-    put: async (entry) => void (await (await open())?.put("turns", entry)),
-    remove: async (turnId) => void (await (await open())?.delete("turns", turnId)),
-    all: async () => ((await (await open())?.getAll("turns")) ?? []).sort((one, other) => one.at - other.at),
+    put: (entry) => inTurn(async (database) => void (await database.put("turns", entry)), undefined),
+    remove: (turnId) => inTurn((database) => database.delete("turns", turnId), undefined),
+    all: async () => {
+      const entries = await inTurn((database) => database.getAll("turns"), []);
+      return entries.sort((one, other) => one.at - other.at);
+    },
   };
 }

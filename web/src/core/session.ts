@@ -7,6 +7,7 @@ const KEY = "chat.new";
 export interface NewChat {
   draft: Conversation;
   turnId: string | null;
+  owner: string;
 }
 
 export function saveNewChat(chat: NewChat | null): void {

@@ -19,6 +19,7 @@ export interface ChatStore {
   appendReasoning: (conversationId: string, messageId: string, content: string) => void;
   choose: (conversationId: string, message: Message) => void;
   rename: (conversationId: string, title: string) => void;
+  markSaved: (conversationId: string, ids: readonly string[]) => void;
   removeMessages: (conversationId: string, ids: readonly string[]) => void;
   removeConversation: (conversationId: string) => void;
 }
@@ -64,6 +65,13 @@ export function createChats(): Chats {
       },
       choose: (id, message) => change(id, (before) => chosen(before, message)),
       rename: (id, title) => change(id, (before) => ({ ...before, meta: { ...before.meta, title } })),
+      markSaved: (id, ids) =>
+        change(id, (before) => ({
+          ...before,
+          messages: before.messages.map((message) =>
+            message.unsaved && ids.includes(message.id) ? saved(message) : message,
+          ),
+        })),
       removeMessages: (id, ids) =>
         change(id, (before) => ({
           ...before,
@@ -77,6 +85,10 @@ export function createChats(): Chats {
 function chosen(before: Conversation, message: Message): Conversation {
   const choice = { ...before.meta.chosen, [message.parentId ?? ROOT]: message.id };
   return { ...before, meta: { ...before.meta, chosen: choice } };
+}
+
+function saved({ unsaved: _, ...message }: Message): Message {
+  return message;
 }
 
 function settled({ streamingMessageId: _, ...before }: Conversation): Conversation {

@@ -60,6 +60,17 @@ export function siblings(messages: readonly Message[], id: string): Message[] {
   return (message && children(messages).get(message.parentId ?? ROOT)) ?? [];
 }
 
+/** The message itself, or the nearest above it, that the server has; null when it has none of the branch. */
+export function lastSaved(messages: readonly Message[], id: string | null): string | null {
+  return pathTo(messages, id).findLast((message) => !message.unsaved)?.id ?? null;
+}
+
+/** The end of the branch that the server is not known to have, down to the message. */
+export function unsavedEnd(messages: readonly Message[], id: string): Message[] {
+  const path = pathTo(messages, id);
+  return path.slice(path.findLastIndex((message) => !message.unsaved) + 1);
+}
+
 /** The branch from its root down to the message. */
 export function pathTo(messages: readonly Message[], id: string | null): Message[] {
   const path: Message[] = [];

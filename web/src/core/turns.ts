@@ -19,14 +19,16 @@ export interface Running {
   phase: Phase | "stopping" | "saving";
 }
 
+/** Errors after which the server has the question, and what there was of an answer. */
+const KEPT = /^(model_|deadline$)/;
+
 export type Complete = Extract<TurnEvent, { type: "complete" }>;
 
-/** What happens to a turn besides its words. Exactly one of `onComplete` and `onFailed` ends it. */
+/** What happens to a turn besides its words. One of `onComplete` and `onFailed` ends it; `kept` says whether the server has it. */
 export interface TurnListener {
-  onAccepted: (turnId: string) => void;
   onCreated: (turnId: string, conversationId: string) => void;
   onComplete: (turnId: string, event: Complete) => void;
-  onFailed: (turnId: string, error: TurnError, saved: boolean) => void;
+  onFailed: (turnId: string, code: string, kept: boolean) => void;
 }
 
 interface Turn {
@@ -66,9 +68,6 @@ export function createTurns(api: Api, listener: TurnListener) {
 
   function onEvent(turnId: string, turn: Turn, event: TurnEvent): void {
     switch (event.type) {
-      case "start":
-        listener.onAccepted(turnId);
-        break;
       case "token":
         turn.content += event.content;
         break;
@@ -87,12 +86,9 @@ export function createTurns(api: Api, listener: TurnListener) {
         listener.onComplete(turnId, event);
         break;
       case "error":
-        fail(
-          turnId,
-          turn,
-          { code: event.code, message: event.message, retryable: event.retryable },
-          event.code !== "not_saved",
-        );
+        // What ends a replay whose run was killed: all that had come is kept.
+        if (event.code === "internal" && event.partial) interrupt(turnId, turn);
+        else fail(turnId, turn, event, KEPT.test(event.code));
         break;
     }
   }
@@ -111,9 +107,14 @@ export function createTurns(api: Api, listener: TurnListener) {
     running.setState(others, true);
   }
 
-  function fail(turnId: string, turn: Turn, error: TurnError, saved: boolean): void {
-    finish(turnId, turn, { status: "failed", error });
-    listener.onFailed(turnId, error, saved);
+  function fail(turnId: string, turn: Turn, { code, message, retryable }: TurnError, kept: boolean): void {
+    finish(turnId, turn, { status: "failed", error: { code, message, retryable } });
+    listener.onFailed(turnId, code, kept);
+  }
+
+  function interrupt(turnId: string, turn: Turn): void {
+    finish(turnId, turn, { status: "interrupted" });
+    listener.onFailed(turnId, "interrupted", true);
   }
 
   return {
@@ -151,8 +152,14 @@ export function createTurns(api: Api, listener: TurnListener) {
       listen(api, wanted, ear, turn.end.signal).catch((error: unknown) => {
         if (!turns.has(turnId)) return;
         const said = error instanceof Lost ? error.error : null;
-        const code = said?.code ?? (error instanceof Lost ? "interrupted" : "internal");
-        fail(turnId, turn, { code, message: "", retryable: said?.retryable ?? true }, code === "interrupted");
+        if (error instanceof Lost && !said) interrupt(turnId, turn);
+        else
+          fail(
+            turnId,
+            turn,
+            { code: said?.code ?? "internal", message: "", retryable: said?.retryable ?? true },
+            false,
+          );
       });
     },
 
@@ -164,8 +171,8 @@ export function createTurns(api: Api, listener: TurnListener) {
       mark(turnId, running.getState()[turnId]?.phase ?? "streaming");
     },
 
-    /** Marks a turn whose words are all here while something about it is still awaited. */
-    stopping: (turnId: string) => mark(turnId, "stopping"),
+    /** Marks a turn that was asked to stop, or could not be. */
+    stopping: (turnId: string, is: boolean) => mark(turnId, is ? "stopping" : "streaming"),
 
     /** Ends a turn that has not reached the server; false when it has, and only the server can end it. */
     withdraw(turnId: string): boolean {

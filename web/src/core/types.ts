@@ -2,7 +2,7 @@
 
 export type Role = "system" | "user" | "assistant";
 
-/** `sending` and `streaming` are under way; the others are ends. */
+/** `streaming` is under way; the others are ends. */
 export type Status = "complete" | "streaming" | "stopped" | "truncated" | "failed" | "interrupted";
 
 export interface Usage {
@@ -17,6 +17,7 @@ export interface TurnError {
   retryable: boolean;
 }
 
+/** `unsaved` marks what the server is not known to have: the next turn of its branch takes it along. */
 export interface Message {
   id: string;
   parentId: string | null;
@@ -29,6 +30,7 @@ export interface Message {
   usage?: Usage;
   finishReason?: string;
   error?: TurnError;
+  unsaved?: true;
 }
 
 /** `chosen` names, for a message with several replies (or "" for the roots), the one that is shown. */

@@ -12,7 +12,7 @@ import { Icon } from "./icons";
 import { MessageItem } from "./MessageItem";
 import { useStickToEnd } from "./useStickToEnd";
 
-export function ChatInterface({ home, composerKey }: { home: Home; composerKey: string }) {
+export function ChatInterface({ home }: { home: Home }) {
   const client = useClient();
   const ids = useBranch(home);
   const streamingId = useChat(home, (chat) => (chat?.isStreaming ? chat.streamingMessageId : undefined));
@@ -62,7 +62,7 @@ export function ChatInterface({ home, composerKey }: { home: Home; composerKey: 
         )}
         <StatusLine phase={saving ? "saving" : phase} />
         <Composer
-          chat={composerKey}
+          place={isNew && home.chats !== client.chats ? "new" : home.id}
           ref={composer}
           streaming={streaming}
           stopping={phase === "stopping"}

@@ -1,4 +1,4 @@
-// Where a message is written. What is written is kept, per chat, until it is sent.
+// Where a message is written. What is written is kept for a reload, per chat, until it is sent.
 
 import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
 import { strings } from "../strings";
@@ -9,8 +9,9 @@ export interface ComposerHandle {
   focus: () => void;
 }
 
+/** `place` names the chat to the next visit: it changes when a new chat gets its name, and what is written goes along. */
 interface Props {
-  chat: string;
+  place: string;
   streaming: boolean;
   stopping: boolean;
   ready: boolean;
@@ -21,19 +22,20 @@ interface Props {
 }
 
 const kept = {
-  get: (chat: string) => sessionStorage.getItem(`chat.text.${chat}`) ?? "",
-  set: (chat: string, text: string) => {
+  get: (place: string) => sessionStorage.getItem(`chat.text.${place}`) ?? "",
+  set: (place: string, text: string) => {
     try {
-      if (text) sessionStorage.setItem(`chat.text.${chat}`, text);
-      else sessionStorage.removeItem(`chat.text.${chat}`);
+      if (text) sessionStorage.setItem(`chat.text.${place}`, text);
+      else sessionStorage.removeItem(`chat.text.${place}`);
     } catch {
       // Too long to be kept for a reload; it stays in the box.
     }
   },
 };
 
-export function Composer({ chat, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
-  const [text, setText] = useState(() => kept.get(chat));
+export function Composer({ place, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
+  const [text, setText] = useState(() => kept.get(place));
+  const keptAt = useRef(place);
   const box = useRef<HTMLTextAreaElement>(null);
   useImperativeHandle(ref, () => ({ focus: () => box.current?.focus() }), []);
   useEffect(() => fitHeight(box.current, text), [text]);
@@ -41,12 +43,13 @@ export function Composer({ chat, streaming, stopping, ready, ref, onSend, onStop
     // On a touch screen focus brings the keyboard up, over half of what there is to read.
     if (matchMedia("(pointer: fine)").matches) box.current?.focus({ preventScroll: true });
   }, []);
-  const change = (next: string) => {
-    setText(next);
-    kept.set(chat, next);
-  };
+  useEffect(() => {
+    if (keptAt.current !== place) kept.set(keptAt.current, "");
+    keptAt.current = place;
+    kept.set(place, text);
+  }, [place, text]);
   const send = () => {
-    if (ready && text.trim() && onSend(text.trim())) change("");
+    if (ready && text.trim() && onSend(text.trim())) setText("");
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
@@ -75,7 +78,7 @@ export function Composer({ chat, streaming, stopping, ready, ref, onSend, onStop
         aria-describedby="hint"
         autoComplete="off"
         enterKeyHint="send"
-        onChange={(event) => change(event.target.value)}
+        onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
       />
       <span id="hint" className="hidden">

@@ -91,7 +91,7 @@ export function Layout() {
           <Outlet />
         </ErrorBoundary>
         <ErrorBoundary key={key}>
-          <Opened home={home} composerKey={key} />
+          <Opened home={home} />
         </ErrorBoundary>
       </main>
       <Toast />
@@ -120,11 +120,11 @@ function useHome(): { home: Home; key: string } {
   return { home, key: id ? origin || id : draft };
 }
 
-function Opened({ home, composerKey }: { home: Home; composerKey: string }) {
+function Opened({ home }: { home: Home }) {
   const client = useClient();
   const there = useChat(home, (chat) => chat !== undefined);
-  const opening = useStore(client.opening, (state) => state[home.id]?.state);
-  if (there) return <ChatInterface home={home} composerKey={composerKey} />;
+  const opening = useStore(client.opening, (state) => state[home.id]);
+  if (there) return <ChatInterface home={home} />;
   if (opening === "missing" || opening === "failed") {
     return (
       <div className="notice" role="alert">

@@ -59,7 +59,11 @@ export function Sidebar({ open, search, onClose }: Props) {
           placeholder={strings.searchKey}
           aria-label={strings.search}
           onChange={(event) => setQuery(event.target.value)}
-          onKeyDown={(event) => event.key === "Escape" && setQuery("")}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape" || !query) return;
+            event.preventDefault(); // it empties the box: nothing else is to end
+            setQuery("");
+          }}
         />
       </label>
       <div className="chats">

@@ -100,7 +100,9 @@ function RenameBox({ title, onSave }: { title: string; onSave: (title: string) =
       onBlur={(event) => end(event.target.value)}
       onKeyDown={(event) => {
         if (event.key === "Enter") end(event.currentTarget.value);
-        if (event.key === "Escape") end(title);
+        if (event.key !== "Escape") return;
+        event.preventDefault(); // it leaves the box: nothing else is to end
+        end(title);
       }}
     />
   );

@@ -1,0 +1,135 @@
+// What a person asks: a message, an edited one, another answer, a stop. Shown at once, kept in the outbox, then sent.
+
+import type { Api } from "./api";
+import { bodyOf, titleOf } from "./bodies";
+import type { Drafts } from "./drafts";
+import { newId } from "./ids";
+import type { Outbox } from "./outbox";
+import { backoff, pause } from "./pause";
+import type { Places } from "./places";
+import { ApiError } from "./problems";
+import type { Saving } from "./saving";
+import { lastSaved, messageOf, unsavedEnd, visibleBranch } from "./tree";
+import type { Home, Turns } from "./turns";
+import type { Conversation, Message } from "./types";
+
+const STOP_TRIES = 8;
+const UNKNOWN_TRIES = 3; // the claim of a turn is written beside the model call, so a stop may come too early
+
+interface Parts {
+  api: Api;
+  drafts: Drafts;
+  places: Places;
+  turns: Turns;
+  outbox: Outbox;
+  saving: Saving;
+  owner: () => string;
+  workspace: () => string | null;
+}
+
+export function createAsking({ api, drafts, places, turns, outbox, saving, owner, workspace }: Parts) {
+  const { homeOf, chatIn, isDraft, conversationIdOf } = places;
+
+  /** Shows the question and a place for its answer, then asks. */
+  function ask(home: Home, question: Message): void {
+    const answer = optimistic("assistant", "", question.id);
+    const turnId = answer.id;
+    const { addOptimisticMessage } = home.chats.getState();
+    addOptimisticMessage(home.id, question);
+    addOptimisticMessage(home.id, answer);
+    const chat = chatIn(home);
+    if (!chat) return;
+    const conversationId = conversationIdOf(home);
+    const body = bodyOf(chat, turnId, question.id, conversationId ? lastSaved(chat.messages, question.id) : null);
+    turns.run({ turnId, conversationId, body, follow: false }, home);
+    const draftId = isDraft(home) ? home.id : null;
+    if (draftId) drafts.keep(draftId, turnId);
+    const messages = draftId ? chat.messages : unsavedEnd(chat.messages, turnId);
+    void outbox.put({ turnId, conversationId, draftId, body, messages, over: false, owner: owner(), at: Date.now() });
+    if (conversationId) saving.touch(conversationId, chat);
+  }
+
+  /** Whether a message can be sent there now: one turn at a time, and a chat must have its name before the second. */
+  function isReady(home: Home): boolean {
+    const chat = chatIn(home);
+    return chat !== undefined && !chat.isStreaming && !saving.store.getState()[home.id];
+  }
+
+  /**
+   * The message that a new one follows. An answer that was not saved is taken along as a message like any other, under an id of
+   * its own: its turn's id may still become an answer of the server's. One without a word is left out.
+   */
+  function leafOf(home: Home, chat: Conversation): string | null {
+    const last = visibleBranch(chat.messages, chat.meta.chosen).at(-1);
+    if (!last?.unsaved || last.role !== "assistant" || !last.parentId) return last?.id ?? null;
+    const { addOptimisticMessage, removeMessages } = home.chats.getState();
+    removeMessages(home.id, [last.id]);
+    void outbox.remove(last.id);
+    if (!last.content) return last.parentId;
+    const { error: _, ...kept } = last;
+    const copy: Message = { ...kept, id: newId(), status: "complete" };
+    addOptimisticMessage(home.id, copy);
+    return copy.id;
+  }
+
+  return {
+    send: (id: string, text: string): boolean => {
+      const home = homeOf(id);
+      const chat = home && chatIn(home);
+      if (!home || !chat || !isReady(home) || !text.trim()) return false;
+      if (isDraft(home)) {
+        const meta = { ...chat.meta, workspaceId: workspace(), title: chat.meta.title || titleOf(text) };
+        home.chats.getState().setConversation(id, { ...chat, meta });
+      }
+      ask(home, optimistic("user", text, leafOf(home, chat)));
+      return true;
+    },
+
+    edit: (id: string, messageId: string, text: string): boolean => {
+      const home = homeOf(id);
+      const before = home && messageOf(chatIn(home)?.messages ?? [], messageId);
+      if (!home || !before || !isReady(home) || !text.trim()) return false;
+      ask(home, optimistic("user", text, before.parentId));
+      return true;
+    },
+
+    /** Another answer to the same question. An answer without a word makes room for it. */
+    again: (id: string, answerId: string): boolean => {
+      const home = homeOf(id);
+      const messages = (home && chatIn(home)?.messages) || [];
+      const answer = messageOf(messages, answerId);
+      const question = answer?.parentId ? messageOf(messages, answer.parentId) : undefined;
+      if (!home || !answer || question?.role !== "user" || !isReady(home)) return false;
+      const isEmpty = !answer.content && (answer.status === "failed" || answer.unsaved === true);
+      if (isEmpty) home.chats.getState().removeMessages(id, [answerId]);
+      ask(home, question);
+      if (isEmpty) void outbox.remove(answerId);
+      return true;
+    },
+
+    /** Ends the turn wherever it runs; one that has not reached the server ends here. */
+    stop: async (turnId: string): Promise<void> => {
+      turns.stopping(turnId, true);
+      for (let attempt = 0; turns.has(turnId) && attempt < STOP_TRIES; attempt++) {
+        try {
+          await api.stop(turnId);
+          return;
+        } catch (error) {
+          const unheard = !(error instanceof ApiError) || (error.status === 404 && attempt >= UNKNOWN_TRIES);
+          if (unheard && turns.withdraw(turnId)) {
+            saving.keep(turnId);
+            return;
+          }
+          if (error instanceof ApiError && !error.retryable && error.status !== 404) break;
+        }
+        await pause(backoff(attempt));
+      }
+      turns.stopping(turnId, false);
+    },
+  };
+}
+
+function optimistic(role: "user" | "assistant", content: string, parentId: string | null): Message {
+  const status = role === "user" ? "complete" : "streaming";
+  return { id: newId(), parentId, role, content, status, createdAt: new Date().toISOString(), unsaved: true };
+}

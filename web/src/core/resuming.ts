@@ -1,0 +1,117 @@
+// Opening a chat, and taking up what an earlier visit left: the answer on /new, and all that the outbox holds.
+
+import { createStore } from "zustand/vanilla";
+import type { Api } from "./api";
+import { bodyOf, titleOf } from "./bodies";
+import type { Drafts } from "./drafts";
+import { newId } from "./ids";
+import type { Outbox, OutboxEntry } from "./outbox";
+import { ApiError } from "./problems";
+import type { Saving } from "./saving";
+import { loadNewChat } from "./session";
+import type { Chats } from "./store";
+import { messageOf } from "./tree";
+import type { Home, Turns } from "./turns";
+import type { Conversation, Message } from "./types";
+
+export type Opening = "loading" | "missing" | "failed";
+
+interface Parts {
+  api: Api;
+  chats: Chats;
+  drafts: Drafts;
+  turns: Turns;
+  outbox: Outbox;
+  saving: Saving;
+  owner: () => string;
+}
+
+export function createResuming({ api, chats, drafts, turns, outbox, saving, owner }: Parts) {
+  /** The conversations that are not in the store, and why. */
+  const opening = createStore<Record<string, Opening>>()(() => ({}));
+
+  const ownEntries = async () => (await outbox.all()).filter((entry) => entry.owner === owner());
+
+  /** Puts a conversation into the store if it is not there, with what this browser still holds of it. */
+  async function open(id: string): Promise<void> {
+    if (chats.getState().conversations[id] || opening.getState()[id] === "loading") return;
+    opening.setState({ [id]: "loading" });
+    try {
+      const { meta, messages } = await api.conversation(id);
+      const entries = (await ownEntries()).filter((entry) => entry.conversationId === id);
+      const merged = [...messages];
+      for (const message of entries.flatMap((entry) => entry.messages))
+        if (!messageOf(merged, message.id)) merged.push(message);
+      if (!chats.getState().conversations[id])
+        chats.getState().setConversation(id, { id, messages: [...merged], isStreaming: false, meta });
+      for (const message of merged) if (isUnderWay(message)) follow(id, message.id, entries);
+      const { [id]: _, ...others } = opening.getState();
+      opening.setState(others, true);
+    } catch (error) {
+      opening.setState({ [id]: error instanceof ApiError && error.status === 404 ? "missing" : "failed" });
+    }
+  }
+
+  function follow(id: string, turnId: string, entries: readonly OutboxEntry[]): void {
+    const body = entries.find((entry) => entry.turnId === turnId)?.body ?? null;
+    turns.run({ turnId, conversationId: id, body, follow: true }, { chats, id });
+  }
+
+  function resumeDraft(draftId: string, turnId: string): void {
+    const home: Home = { chats: drafts.chats, id: draftId };
+    const chat = drafts.chats.getState().conversations[draftId];
+    const answer = chat && messageOf(chat.messages, turnId);
+    if (!chat || !answer?.parentId) return;
+    const body = bodyOf(chat, turnId, answer.parentId, null);
+    if (isUnderWay(answer)) turns.run({ turnId, conversationId: null, body, follow: true }, home);
+    else void saving.awaitStored(home, turnId);
+  }
+
+  async function takeUpOutbox(): Promise<void> {
+    const held = new Set((await navigator.locks?.query())?.held?.map((lock) => lock.name));
+    for (const entry of await ownEntries()) {
+      if (turns.has(entry.turnId) || held.has(`turn:${entry.turnId}`)) continue;
+      if (entry.conversationId) {
+        if (!entry.over) void open(entry.conversationId);
+      } else if (entry.draftId && !drafts.chats.getState().conversations[entry.draftId]) {
+        drafts.restore(draftFrom(entry), false);
+        if (!entry.over) resumeDraft(entry.draftId, entry.turnId);
+      }
+    }
+  }
+
+  return {
+    opening,
+    open,
+
+    /** The chat this tab had on /new, at once; everything else the outbox holds, as soon as it is read. */
+    takeUp: (): void => {
+      const session = loadNewChat();
+      if (session?.owner === owner()) {
+        drafts.restore(session.draft, true);
+        if (session.turnId) resumeDraft(session.draft.id, session.turnId);
+      }
+      void takeUpOutbox();
+    },
+  };
+}
+
+const isUnderWay = (message: Message) => message.role === "assistant" && message.status === "streaming";
+
+function draftFrom(entry: OutboxEntry): Conversation {
+  const now = new Date(entry.at).toISOString();
+  const question = entry.messages.find((message) => message.role === "user")?.content ?? "";
+  return {
+    id: entry.draftId ?? newId(),
+    messages: entry.messages,
+    isStreaming: false,
+    meta: {
+      title: titleOf(question),
+      workspaceId: entry.body.workspaceId ?? null,
+      budId: entry.body.budId,
+      model: entry.body.model ?? null,
+      createdAt: now,
+      updatedAt: now,
+    },
+  };
+}
