@@ -1,7 +1,9 @@
 import { render } from "@testing-library/react";
-import { expect, it } from "vitest";
-import { StreamedMarkdown, safeUrl } from "../src/core/markdown";
+import { beforeAll, expect, it } from "vitest";
+import { loadCompletion, StreamedMarkdown, safeUrl } from "../src/core/markdown";
 import { renderBlocks } from "../src/ui/markdown";
+
+beforeAll(loadCompletion);
 
 const TEXT = `# Title
 

@@ -6,6 +6,6 @@ import { afterEach } from "vitest";
 
 afterEach(() => {
   cleanup();
-  sessionStorage.clear();
-  localStorage.clear();
+  globalThis.sessionStorage?.clear(); // not there where a test is of the core alone
+  globalThis.localStorage?.clear();
 });

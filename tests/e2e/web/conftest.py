@@ -32,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-# Of a module, not of the session: Playwright's loop would stand in the way of every asynchronous test that comes after it.
-@pytest.fixture(scope="module")
+# Of this folder, not of the session: Playwright's loop would stand in the way of every asynchronous test that comes after it.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     missing = [
@@ -55,16 +55,19 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared_model() -> Iterator[ScriptedModel]:
     with ScriptedModel() as model:
         yield model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(browser: Browser, shared_model: ScriptedModel) -> Iterator[LocalSystem]:
     """`browser` comes first so that nothing is started where there is none."""
-    env = {"OPENAI_BASE_URL": shared_model.url, "OPENAI_API_KEY": "none", "DEFAULT_MODEL": "test", "MODELS": "test,other"}
+    env = {
+        "OPENAI_BASE_URL": shared_model.url, "OPENAI_API_KEY": "none", "DEFAULT_MODEL": "test", "MODELS": "test,other",
+        "EMBEDDED_AWS_FAULTS": "1", "SAVE_S": "6", "RECEIPT_WAIT_S": "4",
+    }  # fmt: skip
     with LocalSystem(env) as system:
         yield system
 

@@ -86,6 +86,21 @@ def test_a_reload_after_the_end_shows_the_same_chat(open_window: Open) -> None:
     expect(window.questions).to_have_count(0)
 
 
+def test_what_is_half_written_survives_a_reload_and_the_passage(open_window: Open) -> None:
+    window = open_window()
+    window.box.fill("Half a thou")
+    window.page.reload()
+    expect(window.box).to_have_value("Half a thou")
+    window.say("A whole one")
+    window.box.fill("The next one")
+    window.until_stored()
+    window.page.reload()
+    expect(window.questions.last).to_have_text("A whole one")
+    expect(window.box).to_have_value("The next one")
+    window.open("/new")
+    expect(window.box).to_have_value("")
+
+
 def test_a_stop_from_another_tab_ends_the_answer_in_both(open_window: Open, model: ScriptedModel, api: httpx2.Client) -> None:
     never = threading.Event()
     window = open_window()

@@ -1,7 +1,6 @@
 // Markdown as it arrives: what is finished is parsed once, only the block that still grows is parsed again.
 
 import { Lexer, type Token } from "marked";
-import remend from "remend";
 
 // A definition may stand anywhere below the link that uses it, so a text with one is parsed as a whole at its end.
 const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
@@ -44,9 +43,18 @@ function lex(text: string): Token[] {
   return Lexer.lex(text, { gfm: true });
 }
 
+let remend: typeof import("remend").default | undefined;
+
+/** Loads what closes open markers, on demand: a place for an answer is on screen well before its first word. */
+export async function loadCompletion(): Promise<void> {
+  remend = (await import("remend")).default;
+}
+
 /** The text with what is open in its last block (emphasis, code, a link) closed, so that markers do not flicker. */
 function completed(text: string): string {
-  return remend(text, {
+  // Without it, when the network has just gone, markers show until their end has come; the next words try again.
+  if (!remend) void loadCompletion().catch(() => undefined);
+  return (remend ?? verbatim)(text, {
     linkMode: "text-only",
     katex: false,
     htmlTags: false,
@@ -54,6 +62,8 @@ function completed(text: string): string {
     singleTilde: false,
   });
 }
+
+const verbatim = (text: string) => text;
 
 /** The address if it is one to offer: the web and mail, nothing that runs or reads anything here. */
 export function safeUrl(href: string): URL | null {

@@ -1,6 +1,6 @@
 // The outbox: every message sent and not yet known to be stored, in IndexedDB, so that closing the browser loses nothing.
 
-import type { DBSchema, IDBPDatabase } from "idb";
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import type { ChatBody, Message } from "./types";
 
 /**
@@ -33,14 +33,12 @@ export interface Outbox {
 export function createOutbox(name = "chat-outbox"): Outbox {
   let opening: Promise<IDBPDatabase<Schema>> | undefined;
   const open = () => {
-    opening ??= import("idb").then(({ openDB }) =>
-      openDB<Schema>(name, 1, {
-        upgrade: (database) => void database.createObjectStore("turns", { keyPath: "turnId" }),
-        terminated: () => {
-          opening = undefined; // the browser has closed it: the next use opens it again
-        },
-      }),
-    );
+    opening ??= openDB<Schema>(name, 1, {
+      upgrade: (database) => void database.createObjectStore("turns", { keyPath: "turnId" }),
+      terminated: () => {
+        opening = undefined; // the browser has closed it: the next use opens it again
+      },
+    });
     return opening;
   };
   let last: Promise<unknown> = Promise.resolve();

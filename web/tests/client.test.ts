@@ -1,0 +1,277 @@
+// @vitest-environment node
+// The client without its pages, against an API on a real socket: what is asked, what is kept, and what is sent again.
+
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { type Client, createClient } from "../src/core/client";
+import type { TurnEvent } from "../src/core/events";
+import { createOutbox, type Outbox } from "../src/core/outbox";
+import { visibleBranch } from "../src/core/tree";
+import type { Message } from "../src/core/types";
+import { type Asked, cut, json, problem, type Server, startServer, streams } from "./server";
+
+const CHAT = "01890000-0000-7000-8000-0000000000aa";
+const POST = /^POST \/api\/chat/;
+let server: Server;
+let count = 0;
+
+function memory(): Storage {
+  const kept = new Map<string, string>();
+  return {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+    removeItem: (key: string) => void kept.delete(key),
+  } as Storage;
+}
+
+beforeEach(async () => {
+  server = await startServer();
+  server.answers(/GET \/api\/buds/, json([]));
+  server.answers(/GET \/api\/conversations$/, json({ items: [] }));
+  const ask = globalThis.fetch;
+  vi.stubGlobal("fetch", (path: string, init: RequestInit) => ask(server.url + path, init));
+  vi.stubGlobal("sessionStorage", memory());
+  vi.stubGlobal("localStorage", memory());
+  vi.stubGlobal("location", { pathname: "/new", origin: server.url });
+  vi.stubGlobal("window", new EventTarget());
+  vi.stubGlobal("navigator", { onLine: true });
+});
+
+afterEach(async () => {
+  vi.unstubAllGlobals();
+  await server.close();
+});
+
+/** A visit: the same storage is found by every visit of a test. */
+async function visit(outbox: Outbox): Promise<Client> {
+  const client = createClient(outbox);
+  await client.start();
+  client.showNew(true);
+  return client;
+}
+const newOutbox = () => createOutbox(`outbox-${count++}`);
+
+const START = (asked: Asked): TurnEvent => ({ type: "start", turnId: asked.body?.turnId ?? "", model: "m" });
+const said = (content: string): TurnEvent => ({ type: "token", content });
+const CREATED: TurnEvent = { type: "conversationCreated", conversationId: CHAT };
+const failed = (code: string, partial: boolean): TurnEvent => ({
+  type: "error",
+  code,
+  message: "",
+  retryable: true,
+  partial,
+});
+const complete = (asked: Asked): TurnEvent => ({
+  type: "complete",
+  turnId: asked.body?.turnId ?? "",
+  conversationId: CHAT,
+  finishReason: "stop",
+  status: "complete",
+  usage: null,
+  durable: true,
+});
+const answered = (text: string) =>
+  streams((asked) => [START(asked), said(text), ...(asked.path === "/api/chat" ? [CREATED] : []), complete(asked)]);
+
+function shown(client: Client, id = CHAT): Message[] {
+  const chat = client.chats.getState().conversations[id] ?? client.drafts.chats.getState().conversations[id];
+  return chat ? visibleBranch(chat.messages, chat.meta.chosen) : [];
+}
+const words = (client: Client, id = CHAT) => shown(client, id).map((message) => `${message.role}: ${message.content}`);
+const draft = (client: Client) => client.drafts.store.getState().current;
+const eventually = (look: () => void | Promise<void>) => vi.waitFor(look, { timeout: 8_000, interval: 10 });
+
+it("shows a message and a place for its answer before anything is asked", async () => {
+  const client = await visit(newOutbox());
+  server.answers(POST, answered("Hi."));
+  client.send(draft(client), "Hello");
+  expect(words(client, draft(client))).toEqual(["user: Hello", "assistant: "]);
+  expect(server.posts()).toEqual([]);
+  await eventually(() => expect(words(client)).toEqual(["user: Hello", "assistant: Hi."]));
+});
+
+it("fills the store with what the new chat shows, and keeps nothing in the outbox", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  server.answers(POST, answered("Hi."));
+  const id = draft(client);
+  client.send(id, "Hello");
+  await eventually(() => expect(client.drafts.store.getState().moved[id]).toBe(CHAT));
+  const { messages } = client.drafts.chats.getState().conversations[id] ?? {};
+  expect(client.chats.getState().conversations[CHAT]?.messages).toEqual(messages);
+  expect(shown(client).some((message) => message.unsaved)).toBe(false);
+  await eventually(async () => expect(await outbox.all()).toEqual([]));
+});
+
+it("sends a message again, as the same turn, when nobody answered", async () => {
+  const client = await visit(newOutbox());
+  server.answers(POST, (response, asked) => (server.posts().length < 3 ? cut : answered("At last."))(response, asked));
+  client.send(draft(client), "Hello?");
+  await eventually(() => expect(words(client)).toEqual(["user: Hello?", "assistant: At last."]));
+  expect(new Set(server.posts().map((body) => body.turnId)).size).toBe(1);
+});
+
+it("sends what the last visit could not, once there is a network", async () => {
+  const outbox = newOutbox();
+  server.answers(POST, cut);
+  const before = await visit(outbox);
+  before.send(draft(before), "Into the void");
+  await eventually(async () => expect(await outbox.all()).toHaveLength(1));
+  sessionStorage.removeItem("chat.new"); // the tab was closed
+
+  const after = await visit(outbox);
+  server.answers(POST, answered("Received."));
+  await eventually(() => expect(words(after)).toEqual(["user: Into the void", "assistant: Received."]));
+});
+
+it("keeps an answer that could not be saved, and the next message takes it along", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  server.answers(POST, answered("One."));
+  client.send(draft(client), "First");
+  await eventually(() => expect(words(client)).toHaveLength(2));
+  server.answers(
+    POST,
+    streams((asked) => [START(asked), said("Precious words."), failed("not_saved", false)]),
+  );
+  client.send(CHAT, "Second");
+  await eventually(() => expect(shown(client).at(-1)).toMatchObject({ status: "failed", content: "Precious words." }));
+  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true, conversationId: CHAT }]));
+
+  server.answers(POST, answered("Three."));
+  client.send(CHAT, "Third");
+  await eventually(() => expect(shown(client).at(-1)?.content).toBe("Three."));
+  const body = server.posts().at(-1);
+  const first = body?.messages.findIndex((message) => message.id === body.parentId) ?? 0;
+  expect(body?.messages.slice(first).map((message) => message.content)).toEqual([
+    "One.",
+    "Second",
+    "Precious words.",
+    "Third",
+  ]);
+  expect(shown(client).some((message) => message.unsaved)).toBe(false);
+  await eventually(async () => expect(await outbox.all()).toEqual([]));
+});
+
+it("shows an unsaved question and answer again on the next visit", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  server.answers(POST, answered("One."));
+  client.send(draft(client), "First");
+  await eventually(() => expect(words(client)).toHaveLength(2));
+  const stored = shown(client);
+  server.answers(
+    POST,
+    streams((asked) => [START(asked), said("Precious words."), failed("not_saved", false)]),
+  );
+  client.send(CHAT, "Second");
+  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+
+  const page = {
+    id: CHAT,
+    title: "First",
+    workspaceId: "w",
+    budId: "default",
+    model: "m",
+    createdAt: "",
+    updatedAt: "",
+  };
+  server.answers(/GET \/api\/conversations\/.+/, json({ ...page, messages: stored }));
+  const after = await visit(outbox);
+  await after.open(CHAT);
+  expect(words(after)).toEqual(["user: First", "assistant: One.", "user: Second", "assistant: Precious words."]);
+  expect(shown(after).at(-1)?.error?.code).toBe("not_saved");
+  server.answers(POST, answered("Two."));
+  after.again(CHAT, shown(after).at(-1)?.id ?? "");
+  await eventually(() => expect(shown(after).at(-1)?.content).toBe("Two."));
+  expect(server.posts().at(-1)?.parentId, "the question goes along: it was not saved either").toBe(stored[1]?.id);
+});
+
+it("asks again for an answer the model failed at, under the question the server has", async () => {
+  const client = await visit(newOutbox());
+  server.answers(
+    POST,
+    streams((asked) => [START(asked), CREATED, failed("model_unavailable", false)]),
+  );
+  client.send(draft(client), "Well?");
+  await eventually(() => expect(shown(client).at(-1)?.status).toBe("failed"));
+  server.answers(POST, answered("Well."));
+  client.again(CHAT, shown(client).at(-1)?.id ?? "");
+  await eventually(() => expect(words(client)).toEqual(["user: Well?", "assistant: Well."]));
+  const body = server.posts().at(-1);
+  expect(body?.parentId).toBe(body?.messages.at(-1)?.id);
+});
+
+it("takes a turn whose worker was killed for interrupted, with all that had come", async () => {
+  const client = await visit(newOutbox());
+  server.answers(
+    POST,
+    streams((asked) => [START(asked), said("Half an ans"), CREATED]),
+  );
+  server.answers(/GET \/api\/turns\/.+\/stream/, (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.end(`id: 4\ndata: ${JSON.stringify(failed("internal", true))}\n\n`);
+  });
+  client.send(draft(client), "Tell me");
+  await eventually(() => expect(shown(client).at(-1)).toMatchObject({ status: "interrupted", content: "Half an ans" }));
+});
+
+it("waits for the conversation of an answer that storage has not confirmed, and gives up on one that is unknown", async () => {
+  const client = await visit(newOutbox());
+  const unconfirmed = (asked: Asked): TurnEvent => ({ ...complete(asked), conversationId: null }) as TurnEvent;
+  server.answers(
+    POST,
+    streams((asked) => [START(asked), said("Hi."), unconfirmed(asked)]),
+  );
+  server.answers(/GET \/api\/turns/, json({ status: "complete", durable: true, conversationId: CHAT }));
+  const first = draft(client);
+  client.send(first, "Hello");
+  await eventually(() => expect(client.saving.getState()[first]).toBe(true));
+  expect(client.send(first, "too early")).toBe(false);
+  await eventually(() => expect(words(client)).toEqual(["user: Hello", "assistant: Hi."]));
+
+  client.arrived(CHAT);
+  server.answers(/GET \/api\/turns/, problem(404, "not_found"));
+  const second = draft(client);
+  client.send(second, "Anyone?");
+  await eventually(() => expect(shown(client, second).at(-1)?.error?.code).toBe("not_saved"));
+  expect(client.saving.getState()[second]).toBeUndefined();
+});
+
+it("stops a message that never reached the server here, and keeps it", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  server.answers(POST, () => {}); // held
+  server.answers(/stop/, cut);
+  const id = draft(client);
+  client.send(id, "Wait");
+  await eventually(() => expect(server.posts()).toHaveLength(1));
+  await client.stop(shown(client, id).at(-1)?.id ?? "");
+  expect(shown(client, id).at(-1)).toMatchObject({ status: "stopped", unsaved: true });
+  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+  server.answers(POST, answered("Done."));
+  client.send(id, "Now");
+  await eventually(() => expect(words(client)).toEqual(["user: Wait", "user: Now", "assistant: Done."]));
+});
+
+it("lets two chats run at once, and tells them apart", async () => {
+  const client = await visit(newOutbox());
+  const held: (() => void)[] = [];
+  server.answers(POST, (response, asked) => {
+    held.push(() => streams((one) => [START(one), said(`Re: ${one.body?.messages.at(-1)?.content}`)])(response, asked));
+  });
+  const first = draft(client);
+  client.send(first, "one");
+  client.startNew();
+  const second = draft(client);
+  client.send(second, "two");
+  await eventually(() => expect(held).toHaveLength(2));
+  expect(
+    Object.values(client.turns.running.getState())
+      .map((turn) => turn.place)
+      .sort(),
+  ).toEqual([first, second].sort());
+  for (const go of held) go();
+  await eventually(() => expect(words(client, first)).toEqual(["user: one", "assistant: Re: one"]));
+  await eventually(() => expect(words(client, second)).toEqual(["user: two", "assistant: Re: two"]));
+});
