@@ -1,0 +1,119 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Api } from "../src/core/api";
+import { createConversations, UNDO_MS } from "../src/core/conversations";
+import type { Summary } from "../src/core/types";
+
+const summary = (id: string, updatedAt = `2026-01-0${id}`): Summary => ({
+  id,
+  title: `Chat ${id}`,
+  budId: "default",
+  model: "m",
+  createdAt: updatedAt,
+  updatedAt,
+});
+const ids = (list: ReturnType<typeof createConversations>) => list.store.getState().items.map((item) => item.id);
+
+/** A list over pages of a server: the cursor is the number of the next page. */
+function listed(...pages: Summary[][]) {
+  const calls: string[] = [];
+  let workspace: string | null = null;
+  const removed: string[] = [];
+  const api = {
+    list: async (asked: string | null, cursor: string | null) => {
+      const at = Number(cursor ?? 0);
+      calls.push(`list ${asked ?? ""}${at}`);
+      return { items: pages[at] ?? [], ...(at + 1 < pages.length ? { cursor: String(at + 1) } : {}) };
+    },
+    remove: async (id: string) => void calls.push(`remove ${id}`),
+    rename: vi.fn(async () => {}),
+  };
+  const list = createConversations(
+    api as unknown as Api,
+    () => "owner",
+    () => workspace,
+    (id) => removed.push(id),
+  );
+  const become = (next: string) => {
+    workspace = next;
+  };
+  return { list, api, calls, removed, become };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+it("loads page after page, each once, until there is none", async () => {
+  const { list, calls } = listed([summary("5"), summary("4")], [summary("3")]);
+  await list.ensure();
+  await list.ensure();
+  await list.more();
+  await list.more();
+  expect(ids(list)).toEqual(["5", "4", "3"]);
+  expect(calls).toEqual(["list 0", "list 1"]);
+});
+
+it("deletes when the time for an undo is over, and says so to the store", async () => {
+  const { list, calls, removed } = listed([summary("2"), summary("1")]);
+  await list.ensure();
+  list.hide("2");
+  expect(ids(list)).toEqual(["1"]);
+  expect(calls).not.toContain("remove 2");
+  await vi.advanceTimersByTimeAsync(UNDO_MS);
+  expect(calls).toContain("remove 2");
+  expect(removed).toEqual(["2"]);
+});
+
+it("brings a chat back to its place, and deletes nothing", async () => {
+  const { list, calls } = listed([summary("3"), summary("2"), summary("1")]);
+  await list.ensure();
+  list.hide("2");
+  list.undo();
+  await vi.advanceTimersByTimeAsync(2 * UNDO_MS);
+  expect(ids(list)).toEqual(["3", "2", "1"]);
+  expect(calls).toEqual(["list 0"]);
+});
+
+it("deletes the first when a second is deleted, and both when the page is left", async () => {
+  const { list, calls } = listed([summary("2"), summary("1")]);
+  await list.ensure();
+  list.hide("2");
+  list.hide("1");
+  expect(calls).toContain("remove 2");
+  list.settle(true);
+  expect(calls).toContain("remove 1");
+  await list.refresh();
+  expect(ids(list)).toEqual([]);
+});
+
+it("gives a title back its old words when it could not be changed, and leaves what came meanwhile", async () => {
+  const { list, api } = listed([summary("1")]);
+  await list.ensure();
+  let refuse: (error: Error) => void = () => {};
+  api.rename.mockReturnValueOnce(
+    new Promise((_, reject) => {
+      refuse = reject;
+    }),
+  );
+  const renaming = list.rename("1", "Better");
+  expect(list.store.getState().items[0]?.title).toBe("Better");
+  list.touch(summary("2"));
+  refuse(new Error("no"));
+  await expect(renaming).rejects.toThrow("no");
+  expect(list.store.getState().items.map((item) => item.title)).toEqual(["Chat 2", "Chat 1"]);
+});
+
+it("shows the other workspace's chats although the first one's were still on their way", async () => {
+  const { list, calls, become } = listed([summary("1")]);
+  const first = list.ensure();
+  become("team");
+  list.reset();
+  await Promise.all([first, list.refresh()]);
+  expect(calls).toEqual(["list 0", "list team0"]);
+  expect(list.store.getState().state).toBe("ready");
+});
+
+it("shows at once what the last visit saw", async () => {
+  const { list } = listed([summary("2")]);
+  await list.ensure();
+  expect(ids(listed().list)).toEqual(["2"]);
+});
