@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -118,6 +119,27 @@ def test_the_search_finds_by_title(open_window: Open, model: ScriptedModel) -> N
     expect(window.page.get_by_text("No chat is called “no such thing”.")).to_be_visible()
     search.press("Escape")
     expect(window.chats.get_by_role("link", name="Zebra crossings")).to_be_visible()
+
+
+def test_the_list_goes_on_as_far_as_it_is_scrolled(open_window: Open, model: ScriptedModel, api: httpx2.Client) -> None:
+    def store(number: int) -> None:
+        body = {"messages": [{"role": "user", "content": f"One of many, {number}"}]}
+        with api.stream("POST", "/api/chat", json=body) as response:
+            assert any('"conversationCreated"' in line for line in response.iter_lines())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store, range(45)))
+    window = open_window()
+    window.chats.hover()
+    many = window.chats.get_by_role("link", name="One of many")
+    expect(many.first).to_be_visible()
+    assert many.count() <= 40
+    window.page.wait_for_function("""() => {
+        const list = document.querySelector('.chats');
+        list.scrollTop = list.scrollHeight;
+        return !list.innerText.includes('Load more');
+    }""")
+    expect(many).to_have_count(45)
 
 
 def test_a_chat_that_is_not_there_says_so_and_offers_a_way_on(open_window: Open) -> None:
