@@ -107,9 +107,17 @@ it("says a refusal at once, and a server in trouble after some tries", async () 
   const refused = server(new ApiError(413, "too_large", ""));
   await expect(heard(refused.api, wanted())).rejects.toMatchObject({ error: { code: "too_large" } });
   const down = () => new ApiError(503, "unavailable", "");
-  const troubled = server(down(), down(), down(), down());
+  const troubled = server(...Array.from({ length: 6 }, down));
   await expect(heard(troubled.api, wanted())).rejects.toMatchObject({ error: { code: "unavailable" } });
-  expect(troubled.asked).toHaveLength(4);
+  expect(troubled.asked).toHaveLength(6);
+});
+
+it("asks after a turn that has begun for as long as the server is in trouble", async () => {
+  const down = () => new ApiError(503, "unavailable", "");
+  const { api, asked } = server(START + token(2, "Hel"), ...Array.from({ length: 20 }, down), token(3, "lo") + end(4));
+  const { events } = await heard(api, wanted());
+  expect(text(events)).toBe("Hello");
+  expect(asked).toHaveLength(22);
 });
 
 it("leaves a connection that has gone silent, and says so before", async () => {

@@ -36,7 +36,7 @@ export class Lost extends Error {
 // showing it: while nobody reads, the browser collects what comes without waking the page.
 export const TIMING = { readMs: 80, quietMs: 8_000, deadMs: 25_000, lookMs: 1_000 };
 const UNKNOWN_TRIES = 4; // the claim of a turn is written beside the model call, so it may be looked for too early
-const REFUSED_TRIES = 4;
+const REFUSED_TRIES = 6; // some ten seconds: a server that restarts is back by then
 
 /** Tells `ear` every event once, up to and with the terminal one. Throws Lost, or the signal's reason. */
 export async function listen(api: Api, wanted: Wanted, ear: Ear, signal: AbortSignal): Promise<void> {
@@ -78,7 +78,9 @@ export async function listen(api: Api, wanted: Wanted, ear: Ear, signal: AbortSi
             tries.unknown = 0;
             continue;
           }
-        } else if (!error.retryable || error.status === 429 || ++tries.refused >= REFUSED_TRIES) throw new Lost(error);
+        } else if (!error.retryable || error.status === 429) throw new Lost(error);
+        // A turn that has begun goes on, whatever stands between: it is asked after until it is heard of.
+        else if (!follow && ++tries.refused >= REFUSED_TRIES) throw new Lost(error);
       } else if (!(error instanceof Unreachable)) throw error;
     }
     ear.onPhase(isOffline() ? "offline" : "reconnecting");
