@@ -66,7 +66,7 @@ def stack(browser: Browser, shared_model: ScriptedModel) -> Iterator[LocalSystem
     """`browser` comes first so that nothing is started where there is none."""
     env = {
         "OPENAI_BASE_URL": shared_model.url, "OPENAI_API_KEY": "none", "DEFAULT_MODEL": "test", "MODELS": "test,other",
-        "EMBEDDED_AWS_FAULTS": "1", "SAVE_S": "6", "RECEIPT_WAIT_S": "4",
+        "EMBEDDED_AWS_FAULTS": "1", "SAVE_S": "4", "RECEIPT_WAIT_S": "4",
     }  # fmt: skip
     with LocalSystem(env) as system:
         yield system
@@ -90,6 +90,7 @@ def api(stack: LocalSystem) -> Iterator[httpx2.Client]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1200, "height": 800}, permissions=["clipboard-read", "clipboard-write"])
     yield context
+    context.unroute_all(behavior="ignoreErrors")  # a request that a route still holds is not for the next test
     context.close()
 
 

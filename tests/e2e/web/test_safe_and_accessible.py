@@ -146,8 +146,7 @@ def test_a_screen_reader_is_told_of_the_beginning_and_the_end_not_of_each_word(o
     assert window.page.locator(".messages").evaluate("one => one.closest('[aria-live], [role=log], [role=status]')") is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
 def test_axe_finds_nothing(browser: Browser, stack: LocalSystem, model: ScriptedModel, scheme: str, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
     window = Window.on(context, stack.url).open()

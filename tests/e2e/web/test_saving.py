@@ -135,7 +135,7 @@ def test_a_worker_killed_in_mid_answer_leaves_its_text_marked_interrupted(
     window.page.reload()
 
     expect(window.answers.last).to_have_text("Half of an answer", timeout=20_000)
-    expect(window.page.get_by_text("This answer was interrupted.")).to_be_visible(timeout=60_000)
+    expect(window.page.get_by_text("The answer was interrupted.")).to_be_visible(timeout=60_000)
     expect(window.answers.last).to_have_text("Half of an answer")
     model.plays(token("The whole answer."), *END)
     window.press("Try again")

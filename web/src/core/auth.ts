@@ -8,6 +8,8 @@ import type { AuthConfig } from "./types";
 
 export interface AuthState {
   state: "open" | "signedOut" | "signedIn";
+  /** The user's id at the issuer; empty where nobody is signed in. */
+  user: string;
   name: string;
   workspaces: string[];
   /** The last attempt to sign in failed. */
@@ -20,7 +22,7 @@ const CLAIMS = ["workspaces", "cognito:groups"]; // the claims that may list the
 export type Auth = ReturnType<typeof createAuth>;
 
 export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
-  const store = createStore<AuthState>()(() => ({ state: "open", name: "", workspaces: [], failed: false }));
+  const store = createStore<AuthState>()(() => ({ state: "open", user: "", name: "", workspaces: [], failed: false }));
   const known = remembered<AuthConfig>("auth");
   let making: Promise<UserManager> | null = null;
   let renewing: Promise<boolean> | null = null;
@@ -34,6 +36,7 @@ export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
     const { name, email, sub } = user.profile;
     store.setState({
       state: "signedIn",
+      user: sub,
       name: name ?? email ?? sub,
       workspaces: workspacesOf(user.access_token),
       failed: false,
@@ -113,7 +116,7 @@ export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
       const users = await manager(config);
       await users.removeUser();
       saveNewChat(null); // the outbox has it, for whom it belongs to
-      store.setState({ state: "signedOut", name: "", workspaces: [] });
+      store.setState({ state: "signedOut", user: "", name: "", workspaces: [] });
     },
   };
 }

@@ -21,7 +21,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
   const auth = createAuth(() => api.config());
   const api: Api = createApi(auth.tokens);
   /** Whose things are kept in this browser: the signed-in user's, or nobody's in particular. */
-  const owner = () => auth.store.getState().workspaces[0] ?? "";
+  const owner = () => auth.store.getState().user;
   const workspace = createStore<{ current: string | null }>()(() => ({ current: null }));
   const chosenWorkspace = () => workspace.getState().current;
 
