@@ -113,9 +113,10 @@ def _handler_of(page: SignInPage) -> type[BaseHTTPRequestHandler]:
 
 @pytest.fixture(scope="module")
 def shared_page() -> Iterator[SignInPage]:
-    page = SignInPage(OidcProvider())
-    yield page
-    page.close()
+    with OidcProvider() as provider:
+        page = SignInPage(provider)
+        yield page
+        page.close()
 
 
 @pytest.fixture
