@@ -6,7 +6,7 @@ export const strings = {
   skip: "Skip to the chat",
   chats: "Chats",
   search: "Search chats",
-  searchKey: "Search (Ctrl K)",
+  searchKeys: /Mac|iP/.test(navigator.platform) ? "⌘ K" : "Ctrl K",
   noMatch: (query: string) => `No chat is called “${query}”.`,
   noChats: "Your chats will be listed here.",
   loadingChats: "Loading your chats…",

@@ -5,6 +5,7 @@ import { StreamedMarkdown } from "../core/markdown";
 import type { Home } from "../core/turns";
 import { strings } from "../strings";
 import { useMessage } from "./context";
+import { Icon } from "./icons";
 import { renderBlocks } from "./markdown";
 
 export function AnswerText({ home, id }: { home: Home; id: string }) {
@@ -12,7 +13,11 @@ export function AnswerText({ home, id }: { home: Home; id: string }) {
   const streaming = useMessage(home, id, (message) => message?.status === "streaming");
   const parser = useRef<StreamedMarkdown | null>(null);
   parser.current ??= new StreamedMarkdown();
-  return <div className="prose">{renderBlocks(parser.current.parse(content, streaming), streaming)}</div>;
+  return (
+    <div className={streaming ? "prose growing" : "prose"}>
+      {renderBlocks(parser.current.parse(content, streaming), streaming)}
+    </div>
+  );
 }
 
 export function Reasoning({ home, id }: { home: Home; id: string }) {
@@ -21,7 +26,10 @@ export function Reasoning({ home, id }: { home: Home; id: string }) {
   if (!reasoning) return null;
   return (
     <details className="reasoning">
-      <summary className={thinking ? "pulse" : undefined}>{thinking ? strings.thinking : strings.reasoning}</summary>
+      <summary>
+        <Icon name="right" />
+        <span className={thinking ? "pulse" : undefined}>{thinking ? strings.thinking : strings.reasoning}</span>
+      </summary>
       <p dir="auto">{reasoning}</p>
     </details>
   );

@@ -48,6 +48,7 @@ export function ChatInterface({ home }: { home: Home }) {
   return (
     <div className={isNew ? "chat new" : "chat"}>
       <div className="scroller" ref={scroller}>
+        {isNew && <img className="mark" src="/icon.svg" alt="" width="44" height="44" />}
         <ol className="messages" ref={content}>
           {ids.map((id) => (
             <MessageItem key={id} home={home} id={id} isEdited={edited === id} onEdit={onEdit} />

@@ -128,15 +128,18 @@ function Opened({ home }: { home: Home }) {
   if (opening === "missing" || opening === "failed") {
     return (
       <div className="notice" role="alert">
+        <Icon name={opening === "missing" ? "search" : "alert"} />
         <p>{opening === "missing" ? strings.missing : strings.openFailed}</p>
-        {opening === "failed" && (
-          <button type="button" className="primary" onClick={() => void client.open(home.id)}>
-            {strings.tryAgain}
-          </button>
-        )}
-        <Link className="plain" to="/new">
-          {strings.startNew}
-        </Link>
+        <div className="notice-actions">
+          {opening === "failed" && (
+            <button type="button" className="primary" onClick={() => void client.open(home.id)}>
+              {strings.tryAgain}
+            </button>
+          )}
+          <Link className={opening === "missing" ? "primary" : "plain"} to="/new">
+            {strings.startNew}
+          </Link>
+        </div>
       </div>
     );
   }

@@ -1,6 +1,6 @@
 // A small menu of actions behind a button, operable by keyboard as ARIA's menu button pattern has it.
 
-import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Icon } from "./icons";
 
 export interface MenuItem {
@@ -11,12 +11,20 @@ export interface MenuItem {
 
 export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
   const [open, setOpen] = useState(false);
+  const [above, setAbove] = useState(false);
   const root = useRef<HTMLSpanElement>(null);
+  const list = useRef<HTMLSpanElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const close = (focus: boolean) => {
     setOpen(false);
     if (focus) button.current?.focus();
   };
+  useLayoutEffect(() => {
+    // Near the end of what scrolls it would be cut: there it opens upwards.
+    const box = list.current?.getBoundingClientRect();
+    const frame = root.current?.closest(".chats")?.getBoundingClientRect();
+    if (open && box && frame) setAbove((is) => (is ? box.top >= frame.top : box.bottom > frame.bottom));
+  }, [open]);
   useEffect(() => {
     if (!open) return;
     const items = root.current?.querySelectorAll<HTMLElement>("[role=menuitem]");
@@ -55,7 +63,7 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
         <Icon name="more" />
       </button>
       {open && (
-        <span className="menu-items" role="menu" aria-label={label}>
+        <span ref={list} className={above ? "menu-items above" : "menu-items"} role="menu" aria-label={label}>
           {items.map((item) => (
             <button
               key={item.label}

@@ -70,7 +70,12 @@ function Question({ home, id, isEdited, onEdit }: Props) {
 function Answer({ home, id }: Props) {
   const client = useClient();
   const status = useMessage(home, id, (message) => message?.status);
-  const waiting = useMessage(home, id, (message) => message?.status === "streaming" && !message.content);
+  const waiting = useMessage(
+    home,
+    id,
+    (message) => message?.status === "streaming" && !message.content && !message.reasoning,
+  );
+  const isEmpty = useMessage(home, id, (message) => !message?.content);
   const hasParent = useMessage(home, id, (message) => message?.parentId != null);
   const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
   const text = () => messageOf(home.chats.getState().conversations[home.id]?.messages ?? [], id)?.content ?? "";
@@ -80,9 +85,11 @@ function Answer({ home, id }: Props) {
       {waiting && <Waiting />}
       <AnswerText home={home} id={id} />
       <Outcome home={home} id={id} />
-      {status !== "streaming" && (
+      {status === "streaming" ? (
+        <div className="actions" />
+      ) : (
         <Actions home={home} id={id}>
-          <CopyButton text={text} label={strings.copy} />
+          {!isEmpty && <CopyButton text={text} label={strings.copy} />}
           {hasParent && !busy && (
             <button
               type="button"

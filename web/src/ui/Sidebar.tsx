@@ -56,7 +56,7 @@ export function Sidebar({ open, search, onClose }: Props) {
           ref={search}
           type="search"
           value={query}
-          placeholder={strings.searchKey}
+          placeholder={strings.search}
           aria-label={strings.search}
           onChange={(event) => setQuery(event.target.value)}
           onKeyDown={(event) => {
@@ -65,6 +65,7 @@ export function Sidebar({ open, search, onClose }: Props) {
             setQuery("");
           }}
         />
+        <kbd aria-hidden="true">{strings.searchKeys}</kbd>
       </label>
       <div className="chats">
         {!wanted && <Unnamed onClose={onClose} />}

@@ -39,7 +39,7 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
     }
     case "blockquote":
       return (
-        <blockquote key={key} dir="auto">
+        <blockquote key={key} dir={directionOf(token.raw)}>
           {(token.tokens ?? []).map((one, at) => block(one, growing, at))}
         </blockquote>
       );
@@ -69,7 +69,7 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
 
 function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
   const items = token.items.map((item, index) => (
-    <li key={index} dir="auto" className={item.task ? "task" : undefined}>
+    <li key={index} className={item.task ? "task" : undefined}>
       {item.task && (
         <input
           type="checkbox"
@@ -82,7 +82,9 @@ function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
         .filter((one) => one.type !== "checkbox")
         .map((one, at) =>
           one.type === "text" && !item.loose ? (
-            <span key={at}>{one.tokens ? inline(one.tokens) : decoded((one as Tokens.Text).text)}</span>
+            <span key={at} dir="auto">
+              {one.tokens ? inline(one.tokens) : decoded((one as Tokens.Text).text)}
+            </span>
           ) : (
             block(one, growing, at)
           ),
@@ -90,19 +92,29 @@ function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
     </li>
   ));
   return token.ordered ? (
-    <ol key={key} start={token.start === "" ? 1 : token.start}>
+    <ol key={key} start={token.start === "" ? 1 : token.start} dir={directionOf(token.raw)}>
       {items}
     </ol>
   ) : (
-    <ul key={key}>{items}</ul>
+    <ul key={key} dir={directionOf(token.raw)}>
+      {items}
+    </ul>
   );
+}
+
+const FIRST_LETTER = /\p{L}/u;
+const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
+
+/** The side a list, a quote or a table begins on: markers, bars and columns follow it. `dir=auto` would pass over what is inside. */
+function directionOf(text: string): "rtl" | undefined {
+  return RIGHT_TO_LEFT.test(FIRST_LETTER.exec(text)?.[0] ?? "") ? "rtl" : undefined;
 }
 
 function table(token: Tokens.Table, key: string): ReactElement {
   const align = (index: number) => token.align[index] ?? undefined;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table is scrolled by keyboard, too
-    <section key={key} className="table" aria-label={strings.table} tabIndex={0}>
+    <section key={key} className="table" aria-label={strings.table} tabIndex={0} dir={directionOf(token.raw)}>
       <table>
         <thead>
           <tr>
