@@ -39,9 +39,9 @@ export function Layout() {
     window.addEventListener("keydown", onKeyDown);
     return () => window.removeEventListener("keydown", onKeyDown);
   }, [client, navigate]);
-  const title = useChat(home, (chat) => chat?.meta.title ?? "");
+  const title = useChat(home, (chat) => (chat ? chat.meta.title || strings.newChat : ""));
   useEffect(() => {
-    document.title = title || strings.newChat;
+    document.title = title || strings.app;
   }, [title]);
   const isNew = useChat(
     home,
@@ -79,8 +79,8 @@ export function Layout() {
           >
             <Icon name="menu" />
           </button>
-          <h1 className={isNew ? "hidden" : undefined} dir="auto">
-            {title || strings.newChat}
+          <h1 className={isNew || !title ? "hidden" : undefined} dir="auto">
+            {title || strings.app}
           </h1>
           {isNew ? <Pickers /> : <Chosen home={home} />}
           <Link className="quiet narrow-only" to="/new" aria-label={strings.newChat} onClick={client.startNew}>

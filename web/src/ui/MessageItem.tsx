@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { useShallow } from "zustand/react/shallow";
 import { messageOf } from "../core/tree";
 import type { Home } from "../core/turns";
+import type { Status } from "../core/types";
 import { strings } from "../strings";
 import { AnswerText, Reasoning } from "./Answer";
 import { CopyButton } from "./CopyButton";
@@ -85,12 +86,11 @@ function Answer({ home, id }: Props) {
       {waiting && <Waiting />}
       <AnswerText home={home} id={id} />
       <Outcome home={home} id={id} />
-      {status === "streaming" ? (
-        <div className="actions" />
-      ) : (
+      {status === "streaming" && <div className="actions" />}
+      {status !== "streaming" && hasParent && (
         <Actions home={home} id={id}>
           {!isEmpty && <CopyButton text={text} label={strings.copy} />}
-          {hasParent && !busy && (
+          {!busy && !hasFailed(status) && (
             <button
               type="button"
               className="quiet"
@@ -118,6 +118,8 @@ function Waiting() {
   );
 }
 
+const hasFailed = (status: Status | undefined): boolean => status === "failed" || status === "interrupted";
+
 /** How the answer ended, when it did not simply end, and the way on. */
 function Outcome({ home, id }: { home: Home; id: string }) {
   const client = useClient();
@@ -131,7 +133,7 @@ function Outcome({ home, id }: { home: Home; id: string }) {
   const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
   if (status === "stopped") return <p className="note">{strings.stopped}</p>;
   if (status === "truncated") return <p className="note">{strings.truncated}</p>;
-  if (status !== "failed" && status !== "interrupted") return null;
+  if (!hasFailed(status)) return null;
   const code = error?.code ?? "interrupted";
   return (
     <div className="failure">
