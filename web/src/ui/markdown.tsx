@@ -103,7 +103,8 @@ function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
 }
 
 const FIRST_LETTER = /\p{L}/u;
-const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
+const RIGHT_TO_LEFT =
+  /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 
 /** The side a list, a quote or a table begins on: markers, bars and columns follow it. `dir=auto` would pass over what is inside. */
 function directionOf(text: string): "rtl" | undefined {
