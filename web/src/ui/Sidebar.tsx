@@ -65,6 +65,7 @@ export function Sidebar({ open, search, onClose }: Props) {
             setQuery("");
           }}
         />
+        {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: it takes no focus */}
         <kbd aria-hidden="true">{strings.searchKeys}</kbd>
       </label>
       <div className="chats">
