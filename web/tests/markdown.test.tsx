@@ -80,3 +80,9 @@ it.each(["javascript:x()", "data:text/html,x", "file:///etc/passwd", "/relative"
   "offers no link to %s",
   (href) => expect(safeUrl(href)).toBeNull(),
 );
+
+it("does not show a closing fence that has arrived in part", () => {
+  const open = "```js\nconst a = 1;\n";
+  for (const part of ["`", "``", "~", "~~"]) expect(html(open + part, true)).toBe(html(open, true));
+  expect(html(`${open}\`\`\``, true)).toContain("const");
+});

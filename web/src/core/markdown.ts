@@ -5,6 +5,9 @@ import { Lexer, type Token } from "marked";
 // A definition may stand anywhere below the link that uses it, so a text with one is parsed as a whole at its end.
 const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
 
+// A fence that has arrived in part, at the very end: one more piece and it is one; till then it would be a line of code.
+const HALF_FENCE = /(^|\n) {0,3}(`{1,2}|~{1,2})$/;
+
 export class StreamedMarkdown {
   private done: Token[] = [];
   private doneText = "";
@@ -54,7 +57,7 @@ export async function loadCompletion(): Promise<void> {
 function completed(text: string): string {
   // Without it, when the network has just gone, markers show until their end has come; the next words try again.
   if (!remend) void loadCompletion().catch(() => undefined);
-  return (remend ?? verbatim)(text, {
+  return (remend ?? verbatim)(text.replace(HALF_FENCE, ""), {
     linkMode: "text-only",
     katex: false,
     htmlTags: false,

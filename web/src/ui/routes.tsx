@@ -1,7 +1,7 @@
 // The two routes. Each says whose state is shown and does what its place in the app asks for; the page around shows it.
 
 import { useEffect } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useLocation, useNavigate, useParams } from "react-router";
 import { useStore } from "zustand";
 import { useClient } from "./context";
 
@@ -9,14 +9,17 @@ import { useClient } from "./context";
 export function NewRoute() {
   const client = useClient();
   const navigate = useNavigate();
+  const { pathname } = useLocation();
   const moved = useStore(client.drafts.store, (state) => state.moved[state.current]);
   useEffect(() => {
     client.showNew(true);
     return () => client.showNew(false);
   }, [client]);
+  // The router navigates in a transition, so this page may still be shown when its reader has gone elsewhere by a click. The
+  // address is there at once: the reader's own way is not overruled.
   useEffect(() => {
-    if (moved) navigate(`/chat/${moved}`, { replace: true });
-  }, [moved, navigate]);
+    if (moved && window.location.pathname === pathname) navigate(`/chat/${moved}`, { replace: true });
+  }, [moved, navigate, pathname]);
   return null;
 }
 
