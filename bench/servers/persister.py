@@ -1,0 +1,95 @@
+"""persist as a process: the function's own handler, fed batches as SQS's event source feeds it.
+
+python -m bench.servers.persister store MESSAGES BATCH    stores so many, prints {"messages", "seconds", "cpu_s"}
+python -m bench.servers.persister pump                    stores what the queue delivers, prints {"turn_id": delivered at, …}
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any, Final
+
+from functions.common.ids import new_id
+from functions.common.records import Answer, NewMessage, Record, TurnFinished, TurnHead, TurnStarted, Usage, decode, encode
+from functions.common.times import iso
+from functions.persist.handler import handler
+from infra.resources import PERSIST_TIMEOUT_S
+from local.clients import client
+from local.context import LambdaContext
+from local.sqs_event import event_of
+
+_ARN: Final = "arn:aws:sqs:eu-central-1:123456789012:persist"
+_QUESTION: Final = "How does a stream reach its reader? " * 5
+_ANSWER: Final = "The model is asked first, and what it says is relayed as it comes. " * 25
+_POLL_S: Final = 5
+
+
+def store(messages: int, batch: int) -> dict[str, float]:
+    """Half of them turns' beginnings, half answers, of conversations all their own; two batches more to begin with."""
+    bodies = [encode(record) for _ in range((messages + 3 * batch) // 2) for record in _turn()]
+    batches = [bodies[start : start + batch] for start in range(0, len(bodies) - batch + 1, batch)]
+    events = [_event(some) for some in batches[: messages // batch + 2]]
+    for event in events[:2]:
+        _handle(event)
+    began, cpu = time.perf_counter(), time.process_time()
+    for event in events[2:]:
+        _handle(event)
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    return {"messages": (len(events) - 2) * batch, "seconds": seconds, "cpu_s": cpu_s}
+
+
+def pump() -> None:
+    """Until killed. The time told is time.monotonic's, when the batch was in hand."""
+    sqs = client("sqs", os.environ["AWS_ENDPOINT_URL"])
+    while True:
+        reply = sqs.receive_message(QueueUrl=os.environ["QUEUE_URL"], MaxNumberOfMessages=10, WaitTimeSeconds=_POLL_S)
+        if messages := reply.get("Messages"):
+            delivered = time.monotonic()
+            _handle(event_of(messages, _ARN, "eu-central-1"))
+            turns = {record.turn.turn_id for message in messages if isinstance(record := decode(message["Body"]), TurnStarted)}
+            print(json.dumps(dict.fromkeys(turns, delivered)), flush=True)
+
+
+def _handle(event: dict[str, Any]) -> None:
+    answer: Any = handler(event, LambdaContext("persist", PERSIST_TIMEOUT_S))  # type: ignore[arg-type]
+    if failures := answer["batchItemFailures"]:
+        raise RuntimeError(f"persist gave {len(failures)} messages back")
+
+
+def _turn() -> tuple[Record, Record]:
+    turn_id, conversation_id, message_id, now = new_id(), new_id(), new_id(), iso(time.time())
+    head = TurnHead(
+        turn_id=turn_id,
+        user_id="alice",
+        workspaces=["alice"],
+        workspace_id="alice",
+        conversation_id=conversation_id,
+        new=True,
+        bud_id="default",
+        model="bench-model",
+        title="How does a stream reach its reader?",
+        parent_id=message_id,
+        depth=1,
+        digest=turn_id.replace("-", ""),
+        started_at=now,
+    )
+    asked = NewMessage(id=message_id, parent_id=None, depth=0, role="user", content=_QUESTION)
+    spent = Usage(input_tokens=50, output_tokens=400, total_tokens=450)
+    answer = Answer(content=_ANSWER, status="complete", finish_reason="stop", usage=spent, spent=spent, finished_at=now)
+    return TurnStarted(turn=head, messages=[asked]), TurnFinished(turn=head, answer=answer)
+
+
+def _event(bodies: list[str]) -> dict[str, Any]:
+    attributes = {"ApproximateReceiveCount": "1"}
+    messages = [
+        {"MessageId": new_id(), "ReceiptHandle": "-", "Body": body, "MD5OfBody": "-", "Attributes": attributes} for body in bodies
+    ]
+    return event_of(messages, _ARN, "eu-central-1")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "store":
+        print(json.dumps(store(int(sys.argv[2]), int(sys.argv[3]))))
+    else:
+        pump()
