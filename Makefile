@@ -1,7 +1,7 @@
 # Everything a person or CI does here. Needs Python 3.11 or newer and make; the rest is fetched into .tools and .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow soak lambda-tools web-dev web-build web-test bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
+.PHONY: help setup run test test-slow soak lambda-tools web-dev web-build web-test bench bench-peers bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
 BIN := .venv/bin
 
 help: ## this list
@@ -45,6 +45,11 @@ cost: setup ## what a turn costs on AWS, from the code and AWS's prices; writes 
 
 scale: setup ## where a deployment breaks first as streams grow; writes docs/scale.md
 	@$(BIN)/python -m bench.scale
+bench: setup ## the speed of the product beside a floor and its like, five minutes (ARGS=--quick: one), against its goals
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: setup ## the same with LiteLLM's proxy and the Vercel AI SDK, which it installs into .tools/bench
+	@$(BIN)/python -m bench --peers $(ARGS)
 
 lint: setup ## ruff and mypy, as CI runs them
 	@$(BIN)/ruff check .

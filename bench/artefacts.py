@@ -6,6 +6,7 @@ Both run under the Python that Lambda runs. boto3, which the managed runtime bri
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -80,7 +81,7 @@ def _installed(name: str, python: Path, requirements: list[str]) -> Path:
     folder, stamp = _TOOLS / name, _TOOLS / f"{name}.txt"
     wanted = "\n".join([str(python), *requirements])
     if not stamp.is_file() or stamp.read_text() != wanted:
-        print(f"installing {', '.join(requirements)} into {folder.relative_to(ROOT)} (once)…", flush=True)
+        print(f"installing {', '.join(requirements)} into {folder.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
         uv.run("pip", "install", "--quiet", "--no-config", "--target", folder, "--python", python, *requirements)
         compiling = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folder]
         subprocess.run(list(map(str, compiling)), check=True)  # noqa: S603 - our own command

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -18,10 +18,9 @@ _MANY = "1000000000"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A relay that runs, what it is called in tables, and how to ask it."""
+    """A relay that runs, and how to ask it."""
 
     name: str
-    label: str
     process: Process
     target: Target
 
@@ -82,16 +81,15 @@ def stage(aws_s: float, slow_aws_s: float) -> Iterator[Stage]:
         yield made
 
 
-def product(on: Stage, aws: Process, name: str = "product", label: str = "streaming-first chat, whole") -> Contender:
+def product(on: Stage, aws: Process, name: str = "product") -> Contender:
     """The streaming function as `make run` and Lambda start it."""
     port = free_port()
     env = on.product_environment(aws) | {"HOST": "127.0.0.1", "PORT": str(port)}
     process = Process(name, [sys.executable, "-m", "functions.chat_stream"], env, relay_core(), port)
-    return Contender(name, label, process, on.product_target(port))
+    return Contender(name, process, on.product_target(port))
 
 
-def relay(on: Stage, module: str, label: str, aws: Process | None = None) -> Contender:
+def relay(on: Stage, module: str) -> Contender:
     """One of bench/relays."""
-    env: Mapping[str, str] = on.environment(aws or on.aws)
-    process = Process.module(f"bench.relays.{module}", env, relay_core(), f"{module}{'-slow' if aws is on.slow_aws else ''}")
-    return Contender(process.name, label, process, Target(process.port))
+    process = Process.module(f"bench.relays.{module}", on.environment(on.aws), relay_core())
+    return Contender(module, process, Target(process.port))

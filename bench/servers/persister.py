@@ -8,10 +8,10 @@ import json
 import os
 import sys
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from functions.common.ids import new_id
-from functions.common.records import Answer, NewMessage, Record, TurnFinished, TurnHead, TurnStarted, Usage, decode, encode
+from functions.common.records import Answer, NewMessage, TurnFinished, TurnHead, TurnStarted, Usage, decode, encode
 from functions.common.times import iso
 from functions.persist.handler import handler
 from infra.resources import PERSIST_TIMEOUT_S
@@ -26,8 +26,11 @@ _POLL_S: Final = 5
 
 
 def store(messages: int, batch: int) -> dict[str, float]:
-    """Half of them turns' beginnings, half answers, of conversations all their own; two batches more to begin with."""
-    bodies = [encode(record) for _ in range((messages + 3 * batch) // 2) for record in _turn()]
+    """Half of them turns' beginnings, half answers, each turn another user's; two batches more to begin with."""
+    turns = [_turn() for _ in range((messages + 3 * batch) // 2)]
+    # An answer comes seconds after its question, so not in the same batch: here half the run later.
+    half = len(turns) // 2
+    bodies = [encode(record) for i in range(len(turns)) for record in (turns[i].asked, turns[i - half].answered)]
     batches = [bodies[start : start + batch] for start in range(0, len(bodies) - batch + 1, batch)]
     events = [_event(some) for some in batches[: messages // batch + 2]]
     for event in events[:2]:
@@ -57,13 +60,19 @@ def _handle(event: dict[str, Any]) -> None:
         raise RuntimeError(f"persist gave {len(failures)} messages back")
 
 
-def _turn() -> tuple[Record, Record]:
-    turn_id, conversation_id, message_id, now = new_id(), new_id(), new_id(), iso(time.time())
+class _Turn(NamedTuple):
+    asked: TurnStarted
+    answered: TurnFinished
+
+
+def _turn() -> _Turn:
+    turn_id, user_id, conversation_id, message_id = (new_id() for _ in range(4))
+    now = iso(time.time())
     head = TurnHead(
         turn_id=turn_id,
-        user_id="alice",
-        workspaces=["alice"],
-        workspace_id="alice",
+        user_id=user_id,
+        workspaces=[user_id],
+        workspace_id=user_id,
         conversation_id=conversation_id,
         new=True,
         bud_id="default",
@@ -77,7 +86,7 @@ def _turn() -> tuple[Record, Record]:
     asked = NewMessage(id=message_id, parent_id=None, depth=0, role="user", content=_QUESTION)
     spent = Usage(input_tokens=50, output_tokens=400, total_tokens=450)
     answer = Answer(content=_ANSWER, status="complete", finish_reason="stop", usage=spent, spent=spent, finished_at=now)
-    return TurnStarted(turn=head, messages=[asked]), TurnFinished(turn=head, answer=answer)
+    return _Turn(TurnStarted(turn=head, messages=[asked]), TurnFinished(turn=head, answer=answer))
 
 
 def _event(bodies: list[str]) -> dict[str, Any]:

@@ -1,0 +1,159 @@
+"""`python -m bench`: every figure of docs/performance.md, side by side in one run; a table at the end."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from bench import peers, report
+from bench.artefacts import artefacts, packages
+from bench.contenders import Contender, Stage, product, relay, stage
+from bench.figures import cold_start, cpu, latency, memory, persist, table
+from bench.goals import SLOW, medians
+from bench.load import StreamFailed, stream_once
+from bench.processes import OUT, Unmeasurable, check_machine, other_core, pinned
+from infra.package.uv import PackagingError
+
+_AWS_S: Final = 0.005
+_SLOW_AWS_S: Final = 2.0
+PARTS: Final = ("memory", "latency", "cpu", "cold", "persist", "table")
+_Results = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How often each figure is measured, and for how long."""
+
+    latency: int = 60
+    slow: int = 30
+    burst: int = 7
+    paced: int = 2
+    paced_s: float = 12.0
+    memory_s: float = 5.0
+    cold: int = 9
+    persist_rounds: int = 3
+    persist_messages: int = 3_000
+    lag: int = 30
+
+
+QUICK: Final = Effort(10, 5, 2, 1, 3.0, 2.0, 2, 1, 1_000, 6)
+
+
+class Run:
+    """One run, with the results so far."""
+
+    def __init__(self, on: Stage, effort: Effort, with_peers: bool) -> None:
+        self._on = on
+        self._effort = effort
+        self._with_peers = with_peers
+        self.results: _Results = {}
+
+    def of(self, parts: Sequence[str]) -> None:
+        if {"memory", "latency", "cpu"} & set(parts):
+            with self._contenders() as contenders:
+                asyncio.run(self._relays(contenders, parts))
+        if "cold" in parts:
+            self._cold()
+        if {"persist", "table"} & set(parts):
+            self._storage(parts)
+
+    @contextmanager
+    def _contenders(self) -> Iterator[list[Contender]]:
+        on = self._on
+        made = [relay(on, "floor"), product(on, on.aws), relay(on, "parsed"), relay(on, "database_first")]
+        try:
+            if self._with_peers:
+                made += peers.all_of_them(on)
+            made.append(product(on, on.slow_aws, SLOW))
+            for contender in made:
+                contender.process.wait_until_ready()
+            yield made
+        finally:
+            for contender in made:
+                contender.process.end()
+
+    async def _relays(self, contenders: list[Contender], parts: Sequence[str]) -> None:
+        on, effort, results = self._on, self._effort, self.results
+        *quick, slow = contenders
+        rivals = [contender for contender in quick if contender.name != "database_first"]
+        if "memory" in parts:
+            for contender in rivals:
+                _say(f"memory: {contender.name}, {memory.STREAMS} streams")
+                found = await memory.memory(on, contender, effort.memory_s)
+                results.setdefault("memory_idle_mb", {})[contender.name] = round(found.idle_mb, 1)
+                results.setdefault("memory_200_mb", {})[contender.name] = round(found.open_mb, 1)
+        if "latency" in parts:
+            await on.pace(0.0, 0.0, 20)
+            for contender in contenders:
+                await stream_once(contender.target)
+            _say(f"time to the first token: {effort.latency} rounds")
+            results["added_ttft_ms"] = medians(await latency.added_ttft(on, quick, effort.latency))
+            _say(f"the same with SQS and DynamoDB at {_SLOW_AWS_S:g} s")
+            late = await latency.added_ttft_left(on, slow, effort.slow, between_s=0.3)
+            results["added_ttft_ms"] |= medians({SLOW: late})
+        if "cpu" in parts:
+            _say(f"CPU per token, burst: {effort.burst} rounds")
+            results["cpu_burst_us"] = medians(await cpu.burst(on, rivals, effort.burst, answers=3))
+            _say(f"CPU per token, {cpu.PACED_STREAMS} streams of {effort.paced_s:g} s: {effort.paced} rounds")
+            results["cpu_paced_us"] = medians(await cpu.paced(on, rivals, effort.paced, effort.paced_s))
+            results["streams_per_core"] = {name: 1e6 * cpu.PACED_DELAY_S / us for name, us in results["cpu_paced_us"].items()}
+
+    def _cold(self) -> None:
+        _say("the packages")
+        self.results["zip_mb"] = {name: package.zip.stat().st_size / 1e6 for name, package in packages().items()}
+        made = artefacts()
+        _say(f"cold starts: {self._effort.cold} rounds")
+        found = asyncio.run(cold_start.cold_starts(self._on, made, self._effort.cold))
+        self.results["cold_start_ms"] = medians(found._asdict())
+
+    def _storage(self, parts: Sequence[str]) -> None:
+        on, effort = self._on, self._effort
+        if "persist" in parts:
+            told = self.results["persist"] = {}
+            for batch in (10, 100):
+                _say(f"persist: {effort.persist_messages} messages in batches of {batch}")
+                found = persist.storing(on, effort.persist_messages, batch, effort.persist_rounds)
+                told |= {f"per_second_{batch}": found.per_second, f"cpu_us_{batch}": found.cpu_us}
+        contender = product(on, on.aws)
+        with contender.process:
+            asyncio.run(stream_once(contender.target))
+            if "persist" in parts:
+                _say(f"from SQS to `conversationCreated`: {effort.lag} turns")
+                told["lag_ms"] = medians({"lag": asyncio.run(persist.lag_ms(on, contender, effort.lag))})["lag"]
+            if "table" in parts:
+                _say("the small table: a turn of 30 s")
+                self.results["table_30_s"] = dict(asyncio.run(table.table_use(on, contender))._asdict())
+
+
+_began = time.monotonic()
+
+
+def _say(what: str) -> None:
+    print(f"[{time.monotonic() - _began:4.0f} s] {what}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about a minute: enough to see a fault, too little for a claim")
+    parser.add_argument("--peers", action="store_true", help="LiteLLM's proxy and the Vercel AI SDK too, from .tools/bench")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part by itself; may be given again")
+    given = parser.parse_args(arguments)
+    try:
+        check_machine()
+        if given.peers:
+            peers.install()
+        with stage(_AWS_S, _SLOW_AWS_S) as on, pinned(other_core()):
+            run = Run(on, QUICK if given.quick else Effort(), given.peers)
+            run.of(given.only or PARTS)
+    except (Unmeasurable, PackagingError, StreamFailed) as error:
+        sys.exit(f"bench: {error}")
+    print(report.write(run.results, report.machine()))
+    _say(f"both tables and the JSON are in {OUT}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
