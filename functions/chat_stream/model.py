@@ -6,7 +6,7 @@ the body goes through our SSE decoder, and the deltas that one read brought come
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import httpx2
@@ -25,7 +25,6 @@ MAX_RETRIES: Final = 2
 _CONNECT_S: Final = 5.0
 # The turn's own clocks decide about silence; this only frees a socket whose peer vanished.
 _SOCKET_S: Final = 600.0
-_LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
 _DONE: Final = b"[DONE]"
 _PLAYED: Final = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
@@ -47,7 +46,7 @@ class Model:
             max_retries=MAX_RETRIES,
             timeout=httpx2.Timeout(_SOCKET_S, connect=_CONNECT_S),
             # Redirects would let a provider's answer choose another host for the key.
-            http_client=httpx2.AsyncClient(transport=Transport(limits=_LIMITS), follow_redirects=False),
+            http_client=httpx2.AsyncClient(transport=Transport(), follow_redirects=False),
         )
 
     async def close(self) -> None:
@@ -111,8 +110,14 @@ class Completion:
                 temperature=openai.omit if self._temperature is None else self._temperature,
                 extra_headers={"accept-encoding": "identity"},
             ) as response:
-                async for chunk in response.http_response.aiter_bytes():
-                    pieces = self._read(decoder.feed(chunk))
+                async for chunk in _reads(response.http_response):
+                    pieces: list[Piece] = []
+                    try:
+                        self._read(decoder.feed(chunk), pieces)
+                    except errors.ModelFailed:
+                        if pieces:  # what came before the fault was said all the same
+                            yield pieces
+                        raise
                     if pieces:
                         yield pieces
                     if self._ended:
@@ -128,8 +133,7 @@ class Completion:
         if self.finish_reason is None:
             raise errors.ModelCut
 
-    def _read(self, messages: Sequence[Any]) -> list[Piece]:
-        pieces: list[Piece] = []
+    def _read(self, messages: Sequence[Any], pieces: list[Piece]) -> None:
         for message in messages:
             if message.data == _DONE:
                 self._ended = True
@@ -141,7 +145,6 @@ class Completion:
                 self._take(chunk, pieces)
             except (TypeError, ValueError, AttributeError, LookupError) as error:
                 raise errors.ModelCut from error
-        return pieces
 
     def _take(self, chunk: dict[str, Any], pieces: list[Piece]) -> None:
         if chunk.get("usage"):
@@ -165,6 +168,14 @@ class _PlayedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_PLAYED, request=request)
+
+
+def _reads(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The body as it is read; through httpx2's decoders only when the provider compresses although it was asked not to."""
+    stream = response.stream
+    if "content-encoding" in response.headers or not isinstance(stream, httpx2.AsyncByteStream):
+        return response.aiter_bytes()
+    return aiter(stream)
 
 
 def _join(pieces: list[Piece], piece: Piece) -> None:

@@ -1,16 +1,16 @@
 """The way to the model: it tells when a request is on the wire, and lets no retry wait longer than the turn would."""
 
 import asyncio
-from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 
 from functions.chat_stream.deadline import Deadline
+from functions.chat_stream.direct import DirectTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,13 @@ class Asked:
 ASKED: Final[ContextVar[Asked | None]] = ContextVar("asked", default=None)
 
 
-class Transport(httpx2.AsyncHTTPTransport):
-    """httpx2's own, which hears from the turn by ASKED."""
+class Transport(DirectTransport):
+    """Hears from the turn by ASKED."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if (asked := ASKED.get()) is None:
             return await super().handle_async_request(request)
-
-        async def trace(event: str, _: Mapping[str, Any]) -> None:
-            if event.endswith("send_request_body.complete"):
-                asked.sent.set()
-
-        request.extensions = {**request.extensions, "trace": trace}
+        request.extensions = {**request.extensions, "sent": asked.sent.set}
         response = await super().handle_async_request(request)
         if response.is_error and _retry_after_s(response.headers) > asked.patience.left():
             # The client would wait for up to two minutes, only to be cut off; this header, a provider's word, it obeys.

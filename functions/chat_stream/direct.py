@@ -1,0 +1,230 @@
+"""The way to the provider: HTTP/1.1 over asyncio, as a transport of httpx2's client.
+
+httpx2's own goes through anyio, httpcore2 and h11 and hands on one chunk at a time: half of what a paced token costs, most of
+what a burst does, and a part of every cold start. This one hands on what a read brought. What is above it (the SDK's requests,
+its retries and errors) is unchanged; it speaks HTTP/1.1 without proxies, which is what the function uses.
+"""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import httpx2
+
+from functions.chat_stream.http_body import Head, ResponseParser
+
+_KEPT_S: Final = 60.0  # an idle connection
+_MOST_IDLE: Final = 100
+_MOST_UNREAD: Final = 1024 * 1024  # bytes of a body nobody has taken yet, before the socket is left alone
+_Origin = tuple[bool, str, int]
+
+
+class DirectTransport(httpx2.AsyncBaseTransport):
+    """Connections are kept between requests, by origin. For one event loop.
+
+    A request's extension `sent`, a function, is called once its last byte is on the wire.
+    """
+
+    def __init__(self) -> None:
+        self._tls: ssl.SSLContext = httpx2.create_ssl_context()
+        self._idle: defaultdict[_Origin, list[_Connection]] = defaultdict(list)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url
+        secure = url.scheme == "https"
+        origin = (secure, url.raw_host.decode("ascii"), url.port or (443 if secure else 80))
+        body = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
+        timeouts = request.extensions.get("timeout", {})
+        connection = self._kept(origin) or await self._connect(origin, timeouts.get("connect"))
+        try:
+            await connection.send(_head_of(request), body)
+            if (on_sent := request.extensions.get("sent")) is not None:
+                on_sent()
+            async with asyncio.timeout(timeouts.get("read")):
+                head = await connection.head()
+        except TimeoutError as error:
+            connection.close()
+            raise httpx2.ReadTimeout("no response") from error
+        except BaseException:
+            connection.close()
+            raise
+        answer = _Body(connection, lambda: self._keep(origin, connection))
+        return httpx2.Response(head.status, headers=head.headers, stream=answer)
+
+    async def aclose(self) -> None:
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
+
+    def _kept(self, origin: _Origin) -> "_Connection | None":
+        """The one used last that is still open."""
+        connections = self._idle[origin]
+        while connections:
+            if (connection := connections.pop()).take():
+                return connection
+        return None
+
+    def _keep(self, origin: _Origin, connection: "_Connection") -> None:
+        connections = self._idle[origin]
+        if len(connections) < _MOST_IDLE:
+            connections.append(connection)
+            connection.keep(_KEPT_S)
+        else:
+            connection.close()
+
+    async def _connect(self, origin: _Origin, seconds: float | None) -> "_Connection":
+        secure, host, port = origin
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(loop), host, port, ssl=self._tls if secure else None, happy_eyeballs_delay=0.25
+                )
+        except TimeoutError as error:
+            raise httpx2.ConnectTimeout("no connection") from error
+        except OSError as error:
+            raise httpx2.ConnectError("no connection") from error
+        return connection
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one exchange at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = ResponseParser()
+        self._unread: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._full = False  # the kernel takes no more of what is written
+        self._error: httpx2.TransportError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    # --- what asyncio calls -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream socket's
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        body = self._parser.feed(data)
+        if body:
+            self._unread.append(body)
+            self._size += len(body)
+            if self._size > _MOST_UNREAD and not self._paused and self._transport is not None:
+                self._paused = True
+                self._transport.pause_reading()
+        if self._parser.malformed:
+            self._error = httpx2.RemoteProtocolError("not HTTP/1.1")
+            self.close()
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._parser.eof():
+            kind = httpx2.ReadError if error else httpx2.RemoteProtocolError
+            self._error = self._error or kind("the connection ended before the response did")
+        self._parser.reusable = False
+        self._transport = None
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
+
+    # --- what the exchange calls --------------------------------------------------------------------------------------------
+
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Returns once nothing of it waits here. Raises a TransportError."""
+        self._parser = ResponseParser()
+        if self._transport is None or self._transport.is_closing():
+            raise httpx2.WriteError("the connection is closed")
+        self._transport.write(head + body)
+        while self._full and self._error is None:
+            await self._wait()
+
+    async def head(self) -> Head:
+        """Raises a TransportError."""
+        while (head := self._parser.head) is None:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        return head
+
+    async def read(self) -> bytes:
+        """What of the body came since the last read, waiting for some; empty at its end. Raises a TransportError."""
+        while not self._unread:
+            if self._parser.done:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        data = self._unread[0] if len(self._unread) == 1 else b"".join(self._unread)
+        self._unread.clear()
+        self._size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    @property
+    def reusable(self) -> bool:
+        return self._parser.done and self._parser.reusable and self._transport is not None and not self._unread
+
+    def keep(self, seconds: float) -> None:
+        self._expiry = self._loop.call_later(seconds, self.close)
+
+    def take(self) -> bool:
+        """Out of the kept ones; whether it can be used."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        return self.reusable and self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class _Body(httpx2.AsyncByteStream):
+    """A response's body, a read at a time. Closing it before its end closes the connection."""
+
+    def __init__(self, connection: _Connection, keep: Callable[[], None]) -> None:
+        self._connection = connection
+        self._keep = keep
+        self._closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while data := await self._connection.read():
+            yield data
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._connection.reusable:
+                self._keep()
+            else:
+                self._connection.close()
+
+
+def _head_of(request: httpx2.Request) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%s: %s" % header for header in request.headers.raw]
+    return b"\r\n".join([*lines, b"", b""])
