@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpx2
+import truststore
 
 from functions.chat_stream.http_body import Head, ResponseParser
 
@@ -28,7 +29,7 @@ class DirectTransport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(self) -> None:
-        self._tls: ssl.SSLContext = httpx2.create_ssl_context()
+        self._tls: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the machine's certificates
         self._idle: defaultdict[_Origin, list[_Connection]] = defaultdict(list)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

@@ -23,8 +23,7 @@ NEVER_TAKEN: Final = (
     "click._termui_impl",
     "click._winconsole",
     "click.shell_completion",
-    "httpcore2._async.http2",
-    "httpcore2._sync.http2",
+    "httpcore2",  # httpx2's own transport: chat_stream has another
     "httpx2._main",
     "httpx2.websockets._api",
     "idna.__main__",
@@ -52,7 +51,7 @@ ONLY_CHILDREN: Final = {
     "openai.resources": ("chat",),
 }
 # Distributions that ask importlib.metadata for their own version while they are imported.
-WITH_METADATA: Final = ("httpcore2", "httpx2")
+WITH_METADATA: Final = ("httpx2",)
 
 
 @dataclass(frozen=True, slots=True)
