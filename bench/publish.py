@@ -1,0 +1,65 @@
+"""`python -m bench.publish`: puts the last run into docs/performance.md, and draws its plots."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from bench.artefacts import artefacts
+from bench.plots import Bar, Panel, bars, icicle, imports_of
+from bench.processes import OUT, ROOT
+
+_DOC: Final = ROOT / "docs" / "performance.md"
+_IMAGES: Final = ROOT / "docs" / "performance"
+_BETWEEN: Final = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+_SHORT: Final = {
+    "floor": "hand-written (the floor)",
+    "product": "streaming-first chat, whole",
+    "product-slow-aws": "… SQS and DynamoDB at 2 s",
+    "parsed": "openai SDK, parsed",
+    "database_first": "database first",
+    "ai-sdk": "Vercel AI SDK",
+    "litellm": "LiteLLM proxy",
+}
+_PANELS: Final = (
+    ("added time to the first token, p50", "ms", "added_ttft_ms"),
+    ("CPU per token, burst", "µs", "cpu_burst_us"),
+    ("CPU per token, 50 streams at 100 tokens/s", "µs", "cpu_paced_us"),
+    ("memory with 200 open streams", "MB", "memory_200_mb"),
+)
+
+
+def main() -> None:
+    document = json.loads((OUT / "results.json").read_text(encoding="utf-8"))
+    _IMAGES.mkdir(exist_ok=True)
+    (_IMAGES / "relays.svg").write_text(bars(_panels(document["results"])), encoding="utf-8")
+    (_IMAGES / "imports.svg").write_text(
+        icicle(imports_of(_import_times()), "imports of the streaming function"), encoding="utf-8"
+    )
+    (_IMAGES / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    table = (OUT / "results.md").read_text(encoding="utf-8")
+    page = _DOC.read_text(encoding="utf-8")
+    _DOC.write_text(_BETWEEN.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", page), encoding="utf-8")
+
+
+def _panels(results: dict[str, Any]) -> list[Panel]:
+    return [
+        Panel(title, unit, [Bar(_SHORT[name], value, name.startswith("product")) for name, value in results[part].items()])
+        for title, unit, part in _PANELS
+        if part in results
+    ]
+
+
+def _import_times() -> str:
+    """Of the packaged function, under Lambda's Python, nothing else on its path."""
+    made = artefacts()
+    env = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": f"{made.product}{os.pathsep}{made.runtime}"}
+    command = [str(made.python), "-X", "importtime", "-c", "import functions.chat_stream.__main__"]
+    done = subprocess.run(command, env=env, cwd=Path(made.product), capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    return done.stderr
+
+
+if __name__ == "__main__":
+    main()
