@@ -46,9 +46,8 @@ def bars(panels: Sequence[Panel]) -> str:
             y += _ROW
             length = max(1.0, bar.value / most * (_WIDTH - _LABEL - 110))
             parts.append(f'<text x="{_LABEL - 8}" y="{y}" text-anchor="end">{escape(bar.label)}</text>')
-            parts.append(
-                f'<rect class="{"p" if bar.ours else "b"}" x="{_LABEL}" y="{y - 12}" width="{length:.1f}" height="15" rx="2"/>'
-            )
+            place = f'x="{_LABEL}" y="{y - 12}" width="{length:.1f}" height="15"'
+            parts.append(f'<rect class="{"p" if bar.ours else "b"}" {place} rx="2"/>')
             parts.append(f'<text class="s" x="{_LABEL + length + 6:.1f}" y="{y}">{bar.value:,.4g} {panel.unit}</text>')
         y += 14
     return _svg(y + 6, parts)
@@ -71,9 +70,8 @@ def icicle(imports: Iterable[Import], title: str, least_us: int = 4_000, deepest
         drawn = max(drawn, row.depth)
         width, y = row.total_us * scale, 32 + row.depth * _ROW
         ours = " p" if row.name.startswith("functions") else ""
-        parts.append(
-            f'<rect class="r{ours}" x="{8 + x * scale:.1f}" y="{y}" width="{max(0.5, width - 1):.1f}" height="{_ROW - 2}" rx="2">'
-        )
+        place = f'x="{8 + x * scale:.1f}" y="{y}" width="{max(0.5, width - 1):.1f}" height="{_ROW - 2}"'
+        parts.append(f'<rect class="r{ours}" {place} rx="2">')
         parts.append(f"<title>{escape(row.name)}: {row.total_us / 1000:.1f} ms</title></rect>")
         label = f"{row.name} {row.total_us / 1000:.0f}"
         if width > len(label) * 6.2:

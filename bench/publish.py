@@ -35,9 +35,8 @@ def main() -> None:
     document = json.loads((OUT / "results.json").read_text(encoding="utf-8"))
     _IMAGES.mkdir(exist_ok=True)
     (_IMAGES / "relays.svg").write_text(bars(_panels(document["results"])), encoding="utf-8")
-    (_IMAGES / "imports.svg").write_text(
-        icicle(imports_of(_import_times()), "imports of the streaming function"), encoding="utf-8"
-    )
+    imports = icicle(imports_of(_import_times()), "imports of the streaming function")
+    (_IMAGES / "imports.svg").write_text(imports, encoding="utf-8")
     (_IMAGES / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     table = (OUT / "results.md").read_text(encoding="utf-8")
     page = _DOC.read_text(encoding="utf-8")
