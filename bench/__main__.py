@@ -28,16 +28,16 @@ _Results = dict[str, dict[str, float]]
 class Effort:
     """How often each figure is measured, and for how long."""
 
-    latency: int = 60
-    slow: int = 30
+    latency: int = 30
+    slow: int = 20
     burst: int = 7
     paced: int = 2
-    paced_s: float = 12.0
+    paced_s: float = 10.0
     memory_s: float = 5.0
-    cold: int = 9
+    cold: int = 7
     persist_rounds: int = 3
     persist_messages: int = 3_000
-    lag: int = 30
+    lag: int = 20
 
 
 QUICK: Final = Effort(10, 5, 2, 1, 3.0, 2.0, 2, 1, 1_000, 6)
@@ -138,7 +138,7 @@ def _say(what: str) -> None:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute: enough to see a fault, too little for a claim")
+    parser.add_argument("--quick", action="store_true", help="two minutes: enough to see a fault, too little for a claim")
     parser.add_argument("--peers", action="store_true", help="LiteLLM's proxy and the Vercel AI SDK too, from .tools/bench")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part by itself; may be given again")
     given = parser.parse_args(arguments)

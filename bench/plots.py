@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 _STYLE: Final = (
     "<style>text{font:13px system-ui,sans-serif;fill:#1f2328}.s{font-size:11px;fill:#59636e}.b{fill:#8c959f}.p{fill:#0969da}"
-    ".r{fill:#c9d1d9}.r.p{fill:#54aeff}.h{font-weight:600}"
+    ".r{fill:#d1d9e0}.r.p{fill:#a5d5ff}.l{font-size:11px}.h{font-weight:600}"
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.s{fill:#9198a1}.b{fill:#656c76}.p{fill:#4493f8}.r{fill:#3d444d}"
-    ".r.p{fill:#1f6feb}}</style>"
+    ".r.p{fill:#0c4da2}}</style>"
 )
 _WIDTH: Final = 760
 _ROW: Final = 22
@@ -75,7 +75,7 @@ def icicle(imports: Iterable[Import], title: str, least_us: int = 4_000, deepest
         parts.append(f"<title>{escape(row.name)}: {row.total_us / 1000:.1f} ms</title></rect>")
         label = f"{row.name} {row.total_us / 1000:.0f}"
         if width > len(label) * 6.2:
-            parts.append(f'<text class="s" x="{12 + x * scale:.1f}" y="{y + 14}">{escape(label)}</text>')
+            parts.append(f'<text class="l" x="{12 + x * scale:.1f}" y="{y + 14}">{escape(label)}</text>')
     return _svg(40 + (drawn + 1) * _ROW, parts)
 
 
