@@ -45,7 +45,7 @@ cost: setup ## what a turn costs on AWS, from the code and AWS's prices; writes 
 
 scale: setup ## where a deployment breaks first as streams grow; writes docs/scale.md
 	@$(BIN)/python -m bench.scale
-bench: setup ## the speed of the product beside a floor and its like, five minutes (ARGS=--quick: one), against its goals
+
 bench: setup ## the speed of the product beside a floor and its like, about five minutes (ARGS=--quick: two)
 	@$(BIN)/python -m bench $(ARGS)
 
