@@ -17,6 +17,7 @@ import truststore
 from functions.chat_stream.http_body import Head, ResponseParser
 
 _KEPT_S: Final = 60.0  # an idle connection
+_LINGER_S: Final = 1.0  # for the end of a body in which all was said: it comes behind the last event, in a packet of its own
 _MOST_IDLE: Final = 100
 _MOST_UNREAD: Final = 1024 * 1024  # bytes of a body nobody has taken yet, before the socket is left alone
 _Origin = tuple[bool, str, int]
@@ -25,7 +26,8 @@ _Origin = tuple[bool, str, int]
 class DirectTransport(httpx2.AsyncBaseTransport):
     """Connections are kept between requests, by origin. For one event loop.
 
-    A request's extension `sent`, a function, is called once its last byte is on the wire.
+    A request's extension `sent`, a function, is called once its last byte is on the wire. `said_all`, another, is asked when a
+    response is closed before its end: whether all was said, so that only the end is missing, and worth a moment's wait.
     """
 
     def __init__(self) -> None:
@@ -51,7 +53,8 @@ class DirectTransport(httpx2.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        answer = _Body(connection, lambda: self._keep(origin, connection))
+        said_all = request.extensions.get("said_all") or (lambda: False)
+        answer = _Body(connection, lambda: self._keep(origin, connection), said_all)
         return httpx2.Response(head.status, headers=head.headers, stream=answer)
 
     async def aclose(self) -> None:
@@ -105,6 +108,7 @@ class _Connection(asyncio.Protocol):
         self._error: httpx2.TransportError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._at_end: Callable[[], None] | None = None
 
     # --- what asyncio calls -------------------------------------------------------------------------------------------------
 
@@ -123,9 +127,13 @@ class _Connection(asyncio.Protocol):
         if self._parser.malformed:
             self._error = httpx2.RemoteProtocolError("not HTTP/1.1")
             self.close()
+        if self._at_end is not None:
+            self._linger_on(self._at_end, said_more=bool(body))
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
         if not self._parser.eof():
             kind = httpx2.ReadError if error else httpx2.RemoteProtocolError
             self._error = self._error or kind("the connection ended before the response did")
@@ -179,6 +187,20 @@ class _Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         return self._parser.done and self._parser.reusable and self._transport is not None and not self._unread
 
+    def linger(self, seconds: float, at_end: Callable[[], None]) -> None:
+        """Closes after so long, or when anything but the body's end comes; calls `at_end` when that does."""
+        self._at_end = at_end
+        self._expiry = self._loop.call_later(seconds, self.close)
+
+    def _linger_on(self, at_end: Callable[[], None], said_more: bool) -> None:
+        if said_more or (self._parser.done and not self.reusable):
+            self.close()
+        elif self._parser.done:
+            self._at_end = None
+            if self._expiry is not None:
+                self._expiry.cancel()
+            at_end()
+
     def keep(self, seconds: float) -> None:
         self._expiry = self._loop.call_later(seconds, self.close)
 
@@ -205,11 +227,12 @@ class _Connection(asyncio.Protocol):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A response's body, a read at a time. Closing it before its end closes the connection."""
+    """A response's body, a read at a time. Closing it before its end closes the connection, unless all was said."""
 
-    def __init__(self, connection: _Connection, keep: Callable[[], None]) -> None:
+    def __init__(self, connection: _Connection, keep: Callable[[], None], said_all: Callable[[], bool]) -> None:
         self._connection = connection
         self._keep = keep
+        self._said_all = said_all
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -221,6 +244,8 @@ class _Body(httpx2.AsyncByteStream):
             self._closed = True
             if self._connection.reusable:
                 self._keep()
+            elif self._said_all():
+                self._connection.linger(_LINGER_S, self._keep)
             else:
                 self._connection.close()
 

@@ -161,6 +161,6 @@ def _number(text: bytes, base: int) -> int:
         number = int(text, base)
     except ValueError:
         raise Malformed("number") from None
-    if not text.isalnum() or number < 0:  # int() takes signs, underscores, "0x"
+    if not text.isalnum() or text[1:2] in (b"x", b"X"):  # int() takes signs, underscores, "0x"
         raise Malformed("number")
     return number

@@ -7,6 +7,7 @@ the body goes through our SSE decoder, and the deltas that one read brought come
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx2
@@ -94,10 +95,11 @@ class Completion:
     async def pieces(self) -> AsyncGenerator[list[Piece], None]:
         """What each read of the socket brought, neighbours of one kind joined; raises a ModelFailed.
 
-        Leaving the iterator early closes the connection. The client retries (429, 5xx, no connection; at most twice, with jitter,
-        honouring a Retry-After that the turn can wait for) only before the response's head, so never after a first token.
+        Leaving the iterator early closes the connection; one whose answer came to its end serves another turn. The client retries
+        (429, 5xx, no connection; at most twice, with jitter, honouring a Retry-After that the turn can wait for) only before the
+        response's head, so never after a first token.
         """
-        ASKED.set(self._asked)
+        ASKED.set(replace(self._asked, said_all=lambda: self._ended))
         messages: Any = list(self._prompt)
         chat: list[ChatCompletionMessageParam] = messages
         decoder = SSEDecoder()

@@ -1,11 +1,12 @@
 """The way to the model: it tells when a request is on the wire, and lets no retry wait longer than the turn would."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 
@@ -16,13 +17,15 @@ from functions.chat_stream.direct import DirectTransport
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a turn gives along: `sent` is set when the request's last byte has been written, `patience` ends with the wait
-    for a first token.
+    for a first token. `said_all` tells whether the answer's last event has been read.
     """
 
     sent: asyncio.Event
     patience: Deadline
+    said_all: Callable[[], bool] = lambda: False
 
 
+_ERROR_BYTES: Final = 64 * 1024  # far more than any error object has
 ASKED: Final[ContextVar[Asked | None]] = ContextVar("asked", default=None)
 
 
@@ -32,12 +35,32 @@ class Transport(DirectTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if (asked := ASKED.get()) is None:
             return await super().handle_async_request(request)
-        request.extensions = {**request.extensions, "sent": asked.sent.set}
+        request.extensions = {**request.extensions, "sent": asked.sent.set, "said_all": asked.said_all}
         response = await super().handle_async_request(request)
-        if response.is_error and _retry_after_s(response.headers) > asked.patience.left():
-            # The client would wait for up to two minutes, only to be cut off; this header, a provider's word, it obeys.
-            response.headers["x-should-retry"] = "false"
+        if response.is_error:
+            response.stream = _Beginning(response.stream)
+            if _retry_after_s(response.headers) > asked.patience.left():
+                # The client would wait for up to two minutes, only to be cut off; this header, a provider's word, it obeys.
+                response.headers["x-should-retry"] = "false"
         return response
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    """The first bytes of an error's body: the client reads it whole, and nothing promises that it ends."""
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        room = _ERROR_BYTES
+        async for data in self._whole:
+            yield data[:room]
+            room -= len(data)
+            if room <= 0:
+                return
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
 
 
 def _retry_after_s(headers: httpx2.Headers) -> float:

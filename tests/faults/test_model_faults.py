@@ -13,6 +13,7 @@ import pytest
 
 from functions.chat_stream import errors
 from functions.chat_stream.deadline import Deadline
+from functions.chat_stream.direct import DirectTransport
 from functions.chat_stream.model import Completion, Model
 from functions.chat_stream.transport import Asked
 from functions.common.records import TurnFinished
@@ -141,13 +142,13 @@ def test_a_provider_that_refuses_the_connection_is_tried_three_times_and_unavail
     chat_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[str] = []
-    send = httpx2.AsyncHTTPTransport.handle_async_request
+    send = DirectTransport.handle_async_request
 
-    async def counted(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
+    async def counted(transport: DirectTransport, request: httpx2.Request) -> httpx2.Response:
         attempts.append(str(request.url))
         return await send(transport, request)
 
-    monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", counted)
+    monkeypatch.setattr(DirectTransport, "handle_async_request", counted)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # and never listens: nobody else can be there
         nobody = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from functions.chat_stream import aws as chat_aws
+from functions.chat_stream.direct import DirectTransport
 from functions.chat_stream.session import Session
 from functions.common.ids import new_id
 from functions.common.records import SettleTurn, TurnFinished, TurnStarted
@@ -169,7 +170,7 @@ def test_a_claim_whose_reply_was_lost_is_not_mistaken_for_anothers(chat_system: 
 def test_the_model_sees_the_request_before_the_queue_or_the_table_sees_anything(
     chat_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = httpx2.AsyncHTTPTransport.handle_async_request
+    send = DirectTransport.handle_async_request
     made: list[object] = []
     connect = chat_aws._connect
     before: list[tuple[int, int]] = []
@@ -178,13 +179,13 @@ def test_the_model_sees_the_request_before_the_queue_or_the_table_sees_anything(
         made.append(object())
         return connect(session)
 
-    async def slowly(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
+    async def slowly(transport: DirectTransport, request: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(0.05)  # a slow way to the model: whoever does not wait for it is first at AWS
         before.append((len(made), len(chat_system.wire.calls())))
         return await send(transport, request)
 
     monkeypatch.setattr(chat_aws, "_connect", connecting)
-    monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", slowly)
+    monkeypatch.setattr(DirectTransport, "handle_async_request", slowly)
     chat_system.model.always_plays(token("hi"), finish(), done())
     api = chat_system.serve(RECEIPT_WAIT_S="0.1")
     assert api.http.get("/api/buds").status_code == 200

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -99,6 +100,7 @@ def test_a_message_under_the_id_of_another_message_ends_the_turn_and_stores_noth
     first = api.post({"messages": [question]})
     conversation_id, answer_id = first.last["conversationId"], first.last["turnId"]
     branch = [question, {"id": answer_id, "role": "assistant", "content": first.text}]
+    wait_until(lambda: all("content" in message for message in chat_system.messages(conversation_id)))
     before = chat_system.messages(conversation_id)
 
     chat_system.model.plays(tokens(*"abcdefgh", delay_s=0.3), finish(), done())
@@ -108,8 +110,8 @@ def test_a_message_under_the_id_of_another_message_ends_the_turn_and_stores_noth
     refused = api.post({"messages": [{**question, "content": "something else"}], "parentId": None}, conversation_id)
 
     assert (refused.last["type"], refused.last["code"], refused.last["retryable"]) == ("error", "duplicate_turn", False)
-    stored = chat_system.messages(conversation_id)
-    assert [message["content"] for message in stored] == [*(m["content"] for m in before), "what next?", "abcdefgh"]
+    kept = [*(message["content"] for message in before), "what next?", "abcdefgh"]
+    wait_until(lambda: [message.get("content") for message in chat_system.messages(conversation_id)] == kept)
 
 
 def test_a_second_run_whose_tokens_were_shown_already_says_so_and_stores_nothing(chat_system: System) -> None:
@@ -141,6 +143,13 @@ def test_a_second_run_whose_short_answer_was_over_first_says_so_at_once(chat_sys
     assert (second.last["code"], second.last["partial"]) == ("duplicate_turn", False)
     assert time.monotonic() - began < 3
     assert chat_system.queued() == []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.01)
 
 
 def at_once(one: Api, other: Api, turn_id: str) -> tuple[Stream, Stream]:
