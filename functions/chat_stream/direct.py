@@ -33,6 +33,7 @@ class DirectTransport(httpx2.AsyncBaseTransport):
     def __init__(self) -> None:
         self._tls: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the machine's certificates
         self._idle: defaultdict[_Origin, list[_Connection]] = defaultdict(list)
+        self._open: set[_Connection] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
@@ -58,10 +59,11 @@ class DirectTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(head.status, headers=head.headers, stream=answer)
 
     async def aclose(self) -> None:
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.close()
+        """Closes every connection; returns when they are closed."""
         self._idle.clear()
+        for connection in tuple(self._open):
+            connection.close()
+            await connection.lost.wait()
 
     def _kept(self, origin: _Origin) -> "_Connection | None":
         """The one used last that is still open."""
@@ -85,7 +87,11 @@ class DirectTransport(httpx2.AsyncBaseTransport):
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(loop), host, port, ssl=self._tls if secure else None, happy_eyeballs_delay=0.25
+                    lambda: _Connection(loop, self._open),
+                    host,
+                    port,
+                    ssl=self._tls if secure else None,
+                    happy_eyeballs_delay=0.25,
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("no connection") from error
@@ -97,8 +103,10 @@ class DirectTransport(httpx2.AsyncBaseTransport):
 class _Connection(asyncio.Protocol):
     """One connection, one exchange at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, open_ones: "set[_Connection]") -> None:
+        self.lost = asyncio.Event()
         self._loop = loop
+        self._open_ones = open_ones
         self._transport: asyncio.Transport | None = None
         self._parser = ResponseParser()
         self._unread: list[bytes] = []
@@ -115,6 +123,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream socket's
         self._transport = transport
+        self._open_ones.add(self)
 
     def data_received(self, data: bytes) -> None:
         body = self._parser.feed(data)
@@ -132,6 +141,8 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._open_ones.discard(self)
+        self.lost.set()
         if self._expiry is not None:
             self._expiry.cancel()
         if not self._parser.eof():

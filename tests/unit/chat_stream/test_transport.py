@@ -87,7 +87,7 @@ async def test_a_provider_that_leaves_its_answer_open_ends_the_turn_all_the_same
         writer.close()
 
     async with provider(serve) as model:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             assert await text(model) == "hi"
             await closed.wait()
 
