@@ -86,12 +86,9 @@ class DirectTransport(httpx2.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
+                # Address after address: asyncio's race of them loses the winner's socket when it is cancelled at its end.
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(loop, self._open),
-                    host,
-                    port,
-                    ssl=self._tls if secure else None,
-                    happy_eyeballs_delay=0.25,
+                    lambda: _Connection(loop, self._open), host, port, ssl=self._tls if secure else None
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("no connection") from error
