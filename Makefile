@@ -20,6 +20,7 @@ test: setup ## the tests, with the coverage of functions/ (ARGS=… goes to pyte
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" --cov=functions --cov-report=term --cov-fail-under=90 $(ARGS)
 
 test-slow: setup ## the tests that take minutes: a real browser, the packages under AWS's own tools, fuzzing, every order of delivery
+	@sh web/build.sh run
 	@$(BIN)/pytest -n 2 --dist loadgroup -m slow $(ARGS)
 
 lambda-tools: setup ## what tests/lambda needs: the Lambda Web Adapter (built with cargo), AWS's emulator; into .tools
