@@ -105,6 +105,7 @@ def test_a_reader_that_reads_nothing_holds_up_no_turn(chat_system: System) -> No
     assert (answer.status, len(answer.content)) == ("complete", 300_000)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_many_readers_that_read_nothing_cost_no_more_than_what_they_were_sent(chat_system: System) -> None:
     """Each holds the frames of its answer, which has a cap; no more is buffered for it."""

@@ -19,6 +19,7 @@ def test_the_page_on_cost_is_what_the_code_prints() -> None:
     check("cost.md", report.tables(), report.plots())
 
 
+@pytest.mark.slow
 def test_the_page_on_scale_is_what_the_code_prints() -> None:
     check("scale.md", scale_report.tables(), scale_report.plots())
 
