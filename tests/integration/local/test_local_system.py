@@ -107,6 +107,8 @@ def _answers(url: str) -> bool:
 
 
 def test_the_log_is_for_people(system: LocalSystem) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    assert httpx2.post(f"{system.url}/api/chat", json=body, timeout=30).is_success
     wait_until(lambda: any("chat_stream" in line and "turn ended" in line for line in system.log))
     assert not [line for line in system.log if line.startswith("{")]
     assert not [line for line in system.log if "Traceback" in line]
