@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
 from functions.common.ids import new_id
 from local.model.script import done, finish, pause, token, tokens
-from tests.support.chat import Api, Stream, user
+from tests.support.chat import Api, Stream, user, wait_until
 from tests.support.system import System
 from tests.support.wire import late
 
@@ -143,13 +142,6 @@ def test_a_second_run_whose_short_answer_was_over_first_says_so_at_once(chat_sys
     assert (second.last["code"], second.last["partial"]) == ("duplicate_turn", False)
     assert time.monotonic() - began < 3
     assert chat_system.queued() == []
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def at_once(one: Api, other: Api, turn_id: str) -> tuple[Stream, Stream]:

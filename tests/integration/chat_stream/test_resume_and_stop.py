@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +9,7 @@ from functions.common.ids import new_id
 from functions.common.turns import read_turn
 from infra.resources import TURNS
 from local.model.script import Step, done, endless, finish, pause, token, tokens, wait_for
-from tests.support.chat import Api, Stream, read, serving, settings, user
+from tests.support.chat import Api, Stream, read, serving, settings, user, wait_until
 from tests.support.system import System
 from tests.support.wire import late, times
 
@@ -166,13 +165,6 @@ def wait_for_event(system: System, turn_id: str, number: int) -> None:
         return view is not None and any(checkpoint.last >= number for checkpoint in view.checkpoints)
 
     wait_until(there)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def test_a_follower_waits_for_the_end_of_the_log_when_the_answer_is_stored_before_it(chat_system: System) -> None:
