@@ -21,6 +21,7 @@ _LINGER_S: Final = 1.0  # for the end of a body in which all was said: it comes 
 _MOST_IDLE: Final = 100
 _MOST_UNREAD: Final = 1024 * 1024  # bytes of a body nobody has taken yet, before the socket is left alone
 _Origin = tuple[bool, str, int]
+Sink = Callable[[bytes], bool]
 
 
 class DirectTransport(httpx2.AsyncBaseTransport):
@@ -55,7 +56,7 @@ class DirectTransport(httpx2.AsyncBaseTransport):
             connection.close()
             raise
         said_all = request.extensions.get("said_all") or (lambda: False)
-        answer = _Body(connection, lambda: self._keep(origin, connection), said_all)
+        answer = Body(connection, lambda: self._keep(origin, connection), said_all)
         return httpx2.Response(head.status, headers=head.headers, stream=answer)
 
     async def aclose(self) -> None:
@@ -108,9 +109,10 @@ class _Connection(asyncio.Protocol):
         self._parser = ResponseParser()
         self._unread: list[bytes] = []
         self._size = 0
+        self._sink: Sink | None = None
         self._paused = False
         self._full = False  # the kernel takes no more of what is written
-        self._error: httpx2.TransportError | None = None
+        self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._at_end: Callable[[], None] | None = None
@@ -124,7 +126,11 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         body = self._parser.feed(data)
-        if body:
+        if body and self._sink is not None:
+            self._pour(body)
+            if not (self._parser.done or self._parser.malformed):
+                return
+        elif body:
             self._unread.append(body)
             self._size += len(body)
             if self._size > _MOST_UNREAD and not self._paused and self._transport is not None:
@@ -191,6 +197,34 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
+    async def pour(self, sink: Sink) -> None:
+        """Gives `sink` what is there and all that comes, until it has enough or the body ends.
+
+        Raises a TransportError, or what `sink` raised.
+        """
+        self._sink = sink
+        try:
+            if self._unread:
+                self._pour(await self.read())
+            while self._sink is not None and not self._parser.done:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        finally:
+            self._sink = None
+        if self._error is not None and not self._parser.done:
+            raise self._error
+
+    def _pour(self, data: bytes) -> None:
+        """Within the read that brought the data: a task that waited for it would cost a round of the loop for each token."""
+        try:
+            enough = self._sink is None or self._sink(data)
+        except Exception as error:  # noqa: BLE001 - raised where the sink came from
+            self._error, enough = error, True
+        if enough:
+            self._sink = None
+            self._wake()
+
     @property
     def reusable(self) -> bool:
         return self._parser.done and self._parser.reusable and self._transport is not None and not self._unread
@@ -234,7 +268,7 @@ class _Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-class _Body(httpx2.AsyncByteStream):
+class Body(httpx2.AsyncByteStream):
     """A response's body, a read at a time. Closing it before its end closes the connection, unless all was said."""
 
     def __init__(self, connection: _Connection, keep: Callable[[], None], said_all: Callable[[], bool]) -> None:
@@ -246,6 +280,10 @@ class _Body(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self._connection.read():
             yield data
+
+    async def pour(self, sink: Sink) -> None:
+        """The same, into a function: called within the read itself, until it says that it has enough."""
+        await self._connection.pour(sink)
 
     async def aclose(self) -> None:
         if not self._closed:

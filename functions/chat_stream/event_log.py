@@ -5,7 +5,6 @@ It decouples the two: a reader that is slow or gone never holds the turn up, and
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
 from functions.chat_stream import sse
 from functions.common.events import Event
@@ -19,7 +18,7 @@ class EventLog:
         self.frames: list[bytes] = []
         self.unsaved: list[Event] = []  # not yet in a checkpoint; drained by the recorder
         self.closed = False
-        self._waiters: list[asyncio.Future[bool]] = []
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def next_id(self) -> int:
@@ -29,39 +28,27 @@ class EventLog:
         self.frames.append(sse.encode(self.next_id, event))
         self.unsaved.append(event)
         if self._waiters:
-            self._wake()
+            self.wake()
 
     def extend(self, events: Iterable[Event]) -> None:
         """Appends events that are stored already."""
         self.frames.extend(sse.encode(number, event) for number, event in enumerate(events, self.next_id))
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         """Nothing follows."""
         self.closed = True
-        self._wake()
+        self.wake()
 
-    async def wait(self, seen: int, seconds: float) -> bool:
-        """Returns once there are more than `seen` frames or the log is closed; False when `seconds` pass first."""
-        if len(self.frames) > seen or self.closed:
-            return True
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
+    async def changed(self) -> None:
+        """Returns when something is appended, at the close, or when woken."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
-        timer = loop.call_later(seconds, _resolve, waiter, False)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+        await waiter
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Makes every reader look."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            _resolve(waiter, True)
-
-
-def _resolve(waiter: "asyncio.Future[bool]", value: bool, *_: Any) -> None:
-    if not waiter.done():
-        waiter.set_result(value)
+            if not waiter.done():
+                waiter.set_result(None)

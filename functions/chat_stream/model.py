@@ -6,7 +6,8 @@ the body goes through our SSE decoder, and the deltas that one read brought come
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from pydantic_core import from_json
 
 from functions.chat_stream import errors
 from functions.chat_stream.deadline import Deadline
+from functions.chat_stream.direct import Body, Sink
 from functions.chat_stream.transport import ASKED, Asked, Transport
 from functions.common.events import Reasoning, Token
 from functions.common.records import Usage
@@ -63,8 +65,7 @@ class Model:
         async with openai.AsyncOpenAI(api_key="none", base_url=self._base_url, http_client=played) as client:
             prompt = [{"role": "user", "content": "hi"}]
             played_to = Asked(asyncio.Event(), Deadline.after(_SOCKET_S))
-            async for _ in Completion(client, "none", prompt, None, played_to).pieces():
-                pass
+            await Completion(client, "none", prompt, None, played_to).relay(lambda _: None)
 
     async def drop_connections(self) -> None:
         """Closes every connection: none may cross a snapshot."""
@@ -90,19 +91,19 @@ class Completion:
         self._client, self._model, self._prompt, self._temperature, self._asked = client, model, prompt, temperature, asked
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
+        self._decoder = SSEDecoder()
         self._ended = False
 
-    async def pieces(self) -> AsyncGenerator[list[Piece], None]:
-        """What each read of the socket brought, neighbours of one kind joined; raises a ModelFailed.
+    async def relay(self, take: Callable[[list[Piece]], None]) -> None:
+        """Calls `take` with what each read of the socket brought, neighbours of one kind joined, within that read.
 
-        Leaving the iterator early closes the connection; one whose answer came to its end serves another turn. The client retries
-        (429, 5xx, no connection; at most twice, with jitter, honouring a Retry-After that the turn can wait for) only before the
-        response's head, so never after a first token.
+        Raises a ModelFailed, or what `take` raised. Cancelling it closes the connection; one whose answer came to its end serves
+        another turn. The client retries (429, 5xx, no connection; at most twice, with jitter, honouring a Retry-After that the
+        turn can wait for) only before the response's head, so never after a first token.
         """
         ASKED.set(replace(self._asked, said_all=lambda: self._ended))
         messages: Any = list(self._prompt)
         chat: list[ChatCompletionMessageParam] = messages
-        decoder = SSEDecoder()
         try:
             async with self._client.chat.completions.with_streaming_response.create(
                 model=self._model,
@@ -112,18 +113,7 @@ class Completion:
                 temperature=openai.omit if self._temperature is None else self._temperature,
                 extra_headers={"accept-encoding": "identity"},
             ) as response:
-                async for chunk in _reads(response.http_response):
-                    pieces: list[Piece] = []
-                    try:
-                        self._read(decoder.feed(chunk), pieces)
-                    except errors.ModelFailed:
-                        if pieces:  # what came before the fault was said all the same
-                            yield pieces
-                        raise
-                    if pieces:
-                        yield pieces
-                    if self._ended:
-                        break
+                await _pour(response.http_response, lambda data: self._on_read(data, take))
         except openai.APIStatusError as error:
             raise _by_status(error.status_code) from error
         except openai.APITimeoutError as error:
@@ -134,6 +124,16 @@ class Completion:
             raise errors.ModelCut from error
         if self.finish_reason is None:
             raise errors.ModelCut
+
+    def _on_read(self, data: bytes, take: Callable[[list[Piece]], None]) -> bool:
+        """Whether that was the answer's end."""
+        pieces: list[Piece] = []
+        try:
+            self._read(self._decoder.feed(data), pieces)
+        finally:
+            if pieces:  # what came before a fault was said all the same
+                take(pieces)
+        return self._ended
 
     def _read(self, messages: Sequence[Any], pieces: list[Piece]) -> None:
         for message in messages:
@@ -172,12 +172,15 @@ class _PlayedTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_PLAYED, request=request)
 
 
-def _reads(response: httpx2.Response) -> AsyncIterator[bytes]:
+async def _pour(response: httpx2.Response, sink: Sink) -> None:
     """The body as it is read; through httpx2's decoders only when the provider compresses although it was asked not to."""
-    stream = response.stream
-    if "content-encoding" in response.headers or not isinstance(stream, httpx2.AsyncByteStream):
-        return response.aiter_bytes()
-    return aiter(stream)
+    if isinstance(response.stream, Body) and "content-encoding" not in response.headers:
+        await response.stream.pour(sink)
+        return
+    async with aclosing(response.aiter_bytes()) as reads:
+        async for data in reads:
+            if sink(data):
+                return
 
 
 def _join(pieces: list[Piece], piece: Piece) -> None:

@@ -5,6 +5,7 @@ with its client.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
@@ -41,19 +42,56 @@ class EventStreamResponse:
                 await self._source
 
     async def _drain(self, send: Send) -> None:
-        frames = self._log.frames
+        log, frames = self._log, self._log.frames
+        silence = _Silence(self._keepalive_s, log.wake)
         sent = 0
-        while True:
-            ready = len(frames)
-            if ready > sent:
-                body = frames[sent] if ready == sent + 1 else b"".join(frames[sent:ready])
-                sent = ready
-                await send(_chunk(body))
-            elif self._log.closed:
-                break
-            elif not await self._log.wait(sent, self._keepalive_s):
-                await send(_chunk(sse.KEEPALIVE))
+        try:
+            while True:
+                ready = len(frames)
+                if ready > sent:
+                    body = frames[sent] if ready == sent + 1 else b"".join(frames[sent:ready])
+                    sent = ready
+                    silence.broken()
+                    await send(_chunk(body))
+                elif log.closed:
+                    break
+                elif silence.long():
+                    await send(_chunk(sse.KEEPALIVE))
+                else:
+                    await log.changed()
+        finally:
+            silence.end()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Silence:
+    """Calls `on_long` each time that nothing was written for `seconds`. One timer, moved on when it fires: nothing a token."""
+
+    def __init__(self, seconds: float, on_long: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._on_long = on_long
+        self._since = self._loop.time()
+        self._long = False
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def broken(self) -> None:
+        self._since = self._loop.time()
+
+    def long(self) -> bool:
+        """Whether it has been so long, since it was asked."""
+        was, self._long = self._long, False
+        return was
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if now >= self._since + self._seconds:
+            self._long, self._since = True, now
+            self._on_long()
+        self._timer = self._loop.call_at(self._since + self._seconds, self._look)
 
 
 def _chunk(body: bytes) -> Message:

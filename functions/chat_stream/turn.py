@@ -134,11 +134,7 @@ class Turn:
             request.head.model, request.prompt, request.temperature, Asked(self._model_sent, patience)
         )
         try:
-            async with aclosing(completion.pieces()) as reads:
-                async for pieces in reads:
-                    self._take(pieces)
-                    if self._ended.done():
-                        return
+            await completion.relay(self._take)
         except errors.ModelFailed as error:
             cause = error.__cause__
             logger.warning(
@@ -156,6 +152,8 @@ class Turn:
             self.end(Ending(status, completion.finish_reason))
 
     def _take(self, pieces: list[Piece]) -> None:
+        if self._ended.done():  # and about to be closed
+            return
         if self._last_piece is None:
             self._first_piece = self._loop.time()
             ttft_ms = round((self._first_piece - self._began) * 1000, 1)

@@ -290,8 +290,7 @@ def recorded() -> bytes:
 
 
 async def listen(completion: Completion, said: list[str]) -> None:
-    async for pieces in completion.pieces():
-        said += [piece.content for piece in pieces]
+    await completion.relay(lambda pieces: said.extend(piece.content for piece in pieces))
 
 
 @pytest.mark.parametrize("proper", [False, True], ids=["cut", "ended properly"])

@@ -51,25 +51,25 @@ def test_each_event_looks_as_the_contract_has_it(event: object, document: dict[s
     assert json.loads(frame.split(b"data: ", 1)[1]) == document
 
 
-async def test_waiting_ends_with_the_next_frame_the_close_or_the_time() -> None:
+async def test_a_log_tells_of_the_next_frame_the_close_and_a_wake() -> None:
     log = EventLog()
-    waiting = asyncio.create_task(log.wait(0, 10))
-    await asyncio.sleep(0)
-    log.append(Token("a"))
-    assert await waiting is True
-    assert await log.wait(0, 10) is True, "there is something already"
-    assert await log.wait(1, 0.01) is False
-    log.close()
-    assert await log.wait(1, 10) is True
+    for change in (lambda: log.append(Token("a")), log.close, log.wake):
+        waiting = asyncio.create_task(log.changed())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        change()
+        async with asyncio.timeout(5):
+            await waiting
 
 
 async def test_every_reader_of_a_log_is_woken() -> None:
     log = EventLog(first=5)
-    readers = [asyncio.create_task(log.wait(0, 10)) for _ in range(3)]
+    readers = [asyncio.create_task(log.changed()) for _ in range(3)]
     await asyncio.sleep(0)
     log.extend([Token("a"), Token("b")])
 
-    assert await asyncio.gather(*readers) == [True] * 3
+    async with asyncio.timeout(5):
+        await asyncio.gather(*readers)
     assert [frame.partition(b"\n")[0] for frame in log.frames] == [b"id: 5", b"id: 6"]
     assert log.next_id == 7
     assert log.unsaved == [], "what came from storage is not stored again"

@@ -38,7 +38,9 @@ def ask(model: Model) -> Completion:
 
 
 async def text(model: Model) -> str:
-    return "".join([piece.content async for pieces in ask(model).pieces() for piece in pieces])
+    said: list[str] = []
+    await ask(model).relay(lambda pieces: said.extend(piece.content for piece in pieces))
+    return "".join(said)
 
 
 async def head(reader: asyncio.StreamReader) -> bytes:
