@@ -1,7 +1,7 @@
 """A model that answers at a steady pace, in the place where the turn engine asks one: so many tokens, so many a second."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,10 +50,10 @@ class _PacedCompletion(Completion):
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
 
-    async def pieces(self) -> AsyncGenerator[list[Piece], None]:
+    async def relay(self, take: Callable[[list[Piece]], None]) -> None:
         await asyncio.sleep(self._shape.first_token_s)
         for _ in range(self._shape.answer_tokens):
-            yield [Token("word"[:BYTES_PER_TOKEN])]
+            take([Token("word"[:BYTES_PER_TOKEN])])
             await asyncio.sleep(1 / self._shape.tokens_per_s)
         read, made = self._prompt_bytes // BYTES_PER_TOKEN, self._shape.answer_tokens
         self.finish_reason = "stop"

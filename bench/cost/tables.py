@@ -71,17 +71,17 @@ class MeteredTables:
         self.meter.calls += 1
         return {"Attributes": self._update(call)}
 
-    def transact_write_items(self, TransactItems: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:  # noqa: N803 - boto3's name
+    def transact_write_items(self, **call: Any) -> Mapping[str, Any]:
         self.meter.calls += 1
-        for entry in TransactItems:
-            ((kind, call),) = entry.items()
+        for entry in call["TransactItems"]:
+            ((kind, action),) = entry.items()
             match kind:
                 case "Put":
-                    self._put(call, _TRANSACTION)
+                    self._put(action, _TRANSACTION)
                 case "Update":
-                    self._update(call, _TRANSACTION)
+                    self._update(action, _TRANSACTION)
                 case "ConditionCheck":
-                    self._check(call, _TRANSACTION)
+                    self._check(action, _TRANSACTION)
                 case _:
                     raise ValueError(f"{kind} in a transaction is not metered")
         return {}

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
+
+from botocore import xform_name
 
 from bench.cost import clock
 from bench.cost.provider import PacedModel, Shape
 from bench.cost.tables import Meter, MeteredTables, Usage
 from functions.chat_stream import turn as engine
-from functions.chat_stream.aws import Aws, Clients
+from functions.chat_stream.aws import DYNAMODB, SQS, Aws, Service
 from functions.chat_stream.buds import FOLDER, load
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.metrics import Meter as Metrics
@@ -43,7 +45,6 @@ CALL_S: Final = 0.005  # a call to storage, as in the benches; it moves the sche
 QUEUE_S: Final = 0.05  # from the queue's reply to the beginning of persist
 TABLES: Final = Tables(resources.CONVERSATIONS.name, resources.TURNS.name)
 _FIRST: Final = Shape(answer_tokens=20, earlier_messages=0)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,14 @@ class _Queue:
 class _InPlace(Aws):
     """Calls at once, a moment later on the virtual clock."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._made = clients
+    def __init__(self, tables: MeteredTables, queue: _Queue) -> None:
+        self._clients = {DYNAMODB.name: tables, SQS.name: queue}
 
-    async def call(self, function: Callable[[Clients], _T]) -> _T:
+    async def call(self, service: Service, operation: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         await asyncio.sleep(CALL_S)
-        return function(self._made)
+        method: Any = getattr(self._clients[service.name], xform_name(operation))
+        answer: Mapping[str, Any] = method(**asked)
+        return answer
 
 
 class _World:
@@ -122,7 +125,7 @@ class _World:
         self.queue = _Queue(self._deliver)
         self.chat = Meter()
         self.records: dict[str, dict[str, Stored]] = {}
-        aws = _InPlace(Clients(dynamodb=cast("Any", self.tables), sqs=cast("Any", self.queue)))
+        aws = _InPlace(self.tables, self.queue)
         self.tables.meter = self.chat
         self._turns, self._quota = TurnsTable(aws, TABLES.turns), QuotaTable(aws, TABLES.turns, Quotas())
         self._outbox = Outbox(aws, "queue", resources.SETTLE_DELAY_S)

@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> Starlette:
     """
     session = Session()
     aws = Aws(session)
-    key = ModelKey(settings.model, session)
+    key = ModelKey(settings.model, aws)
     model = Model(settings.model.base_url, key)
     table = TurnsTable(aws, settings.turns_table)
     outbox = Outbox(aws, settings.queue_url, settings.timing.settle_delay_s)
@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> Starlette:
         turns.end_all()
         await turns.wait()
         await model.close()
-        aws.close()
+        await aws.close()
 
     app = Starlette(
         routes=[

@@ -1,96 +1,142 @@
-"""AWS off the event loop: boto3's clients, made on first use, called in threads.
+"""AWS on the event loop: the JSON protocol of its services over connections of our own, signed by botocore.
 
-Nothing here is imported or made before the first model request has gone out: importing boto3 and building two clients takes about
-300 ms, which the model's own time to first token hides.
+boto3's clients block. Each call would hold a thread, and that thread the interpreter while a token waits. Nothing here is
+imported or made before the first model request has gone out.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
+from zlib import crc32
 
-from functions.chat_stream.session import Session
+import httpx2
+from pydantic_core import from_json, to_json
 
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
-    from types_boto3_sqs import SQSClient
+from functions.chat_stream.connections import Connections, Origin
+from functions.chat_stream.http_body import Head
+from functions.chat_stream.session import NotReady, Session
+from functions.common import VERSION
 
-_T = TypeVar("_T")
-_THREADS: Final = 64
 _CONNECT_S: Final = 1.0
-_TABLE_READ_S: Final = 2.0
-_QUEUE_READ_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One that speaks AWS's JSON protocol: a POST to `/`, the operation in a header. `read_s` is what an answer may take."""
+
+    name: str
+    target: str
+    version: str
+    read_s: float
+
+
+DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "1.0", 2.0)
+SQS: Final = Service("sqs", "AmazonSQS", "1.0", 3.0)
+SECRETS_MANAGER: Final = Service("secretsmanager", "secretsmanager", "1.1", 5.0)
 
 
 class StorageUnavailable(Exception):
     """A call to AWS failed or took too long; the cause is in `__cause__`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
-    dynamodb: "DynamoDBClient"
-    sqs: "SQSClient"
+class Refused(StorageUnavailable):
+    """AWS answered with an error: its name (`ThrottlingException`), and all that it said."""
+
+    def __init__(self, code: str, said: Mapping[str, Any]) -> None:
+        super().__init__(code)
+        self.code = code
+        self.said = said
+
+
+class ConditionFailed(Refused):
+    """The condition of a single write did not hold; `item` is what lies there, when the write asked for it."""
+
+    @property
+    def item(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.said.get("Item", {})
+        return found
+
+
+class TransactionCanceled(Refused):
+    """A transaction was not carried out; the codes say why, one for each of its items."""
+
+    @property
+    def codes(self) -> list[str]:
+        return [reason.get("Code", "") for reason in self.said.get("CancellationReasons", ())]
+
+
+_NAMED: Final[Mapping[str, type[Refused]]] = {
+    "ConditionalCheckFailedException": ConditionFailed,
+    "TransactionCanceledException": TransactionCanceled,
+}
 
 
 class Aws:
-    """Runs calls on the clients in a pool of threads. A call that hangs holds a thread until its own time-out, never the loop."""
+    """Calls AWS. One try: who calls decides what is tried again, and until when."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
-        self._clients: Clients | None = None
-        self._lock = threading.Lock()
+        self._connections = Connections()
+        self._origins: dict[str, Origin] = {}
+        self._preparing = asyncio.Lock()
 
-    async def call(self, function: Callable[[Clients], _T]) -> _T:
-        """What `function` returns. Raises StorageUnavailable for any error of AWS that `function` did not deal with itself."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, function)
+    async def call(self, service: Service, operation: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the operation answers. Raises Refused for an error that AWS names, else StorageUnavailable.
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        For operations that may be repeated: this one is, when it met a connection that lay idle until AWS closed it.
+        """
+        body = to_json(asked)
+        headers = {
+            "x-amz-target": f"{service.target}.{operation}",
+            "content-type": f"application/x-amz-json-{service.version}",
+            "user-agent": f"streaming-first-chat/{VERSION}",
+        }
+        try:
+            await self._credentials()
+            answer, content = await self.send(service, self._session.signed(service.name, headers, body), body)
+        except (httpx2.TransportError, NotReady) as error:
+            raise StorageUnavailable from error
+        return _read(answer, content)
+
+    async def send(self, service: Service, head: bytes, body: bytes) -> tuple[Head, bytes]:
+        """A signed request, and what came back. Raises a TransportError."""
+        if (origin := self._origins.get(service.name)) is None:
+            origin = self._origins[service.name] = Origin.of(httpx2.URL(self._session.endpoint(service.name)))
+        return await self._connections.exchange(origin, head, body, _CONNECT_S, service.read_s)
 
     async def prepare(self) -> None:
-        """Imports boto3, so that the first turn only has to make its clients. For a server that has time before it."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, _import)
+        """Does now what the first call would have to do, but for finding credentials. Opens no connection."""
+        async with self._preparing:
+            await asyncio.to_thread(self._session.prepare)
+        await asyncio.to_thread(self._connections.warm)
 
-    def warm(self) -> None:
-        """Makes the clients now. Opens no connection."""
-        with self._lock:
-            if self._clients is None:
-                self._clients = _connect(self._session)
+    async def close(self) -> None:
+        """Closes every connection; later calls open new ones."""
+        await self._connections.close()
 
-    def _run(self, function: Callable[[Clients], _T]) -> _T:
-        if self._clients is None:
-            self.warm()
-        from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
-
-        clients = self._clients
-        if clients is None:
-            raise StorageUnavailable
-        try:
-            try:
-                return function(clients)
-            except ConnectionClosedError:  # AWS had closed a connection that lay idle; every call here may be repeated
-                return function(clients)
-        except (BotoCoreError, ClientError) as error:
-            raise StorageUnavailable from error
+    async def _credentials(self) -> None:
+        """Sees to it that there are some. Only those near their end are waited for. Raises NotReady."""
+        session = self._session
+        if not session.prepared:
+            await self.prepare()
+        if session.must_renew or (session.should_renew and not self._preparing.locked()):
+            async with self._preparing:
+                await asyncio.to_thread(session.renew)
 
 
-def _import() -> None:
-    import boto3  # noqa: F401
-
-
-def _connect(session: Session) -> Clients:
-    def client(service: str, read_s: float) -> Any:
-        # One try: the turn decides what is tried again, and until when.
-        return session.client(
-            service,
-            connect_timeout=_CONNECT_S,
-            read_timeout=read_s,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=_THREADS,
-            parameter_validation=False,
-        )
-
-    return Clients(dynamodb=client("dynamodb", _TABLE_READ_S), sqs=client("sqs", _QUEUE_READ_S))
+def _read(answer: Head, content: bytes) -> Mapping[str, Any]:
+    """Raises StorageUnavailable."""
+    if (sum_ := answer.get(b"x-amz-crc32")) and int(sum_) != crc32(content):
+        raise StorageUnavailable("damaged on its way")
+    try:
+        said = from_json(content or b"{}")
+    except ValueError as error:
+        raise StorageUnavailable(f"{answer.status} that is no JSON") from error
+    if not isinstance(said, dict):
+        raise StorageUnavailable(f"{answer.status} that is no object")
+    if answer.status == 200:
+        return said
+    name = said.get("__type") or answer.get(b"x-amzn-errortype").decode("latin-1") or str(answer.status)
+    code = name.partition(":")[0].rpartition("#")[2]
+    raise _NAMED.get(code, Refused)(code, said)

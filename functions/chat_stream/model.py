@@ -17,8 +17,9 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic_core import from_json
 
 from functions.chat_stream import errors
+from functions.chat_stream.connections import Sink
 from functions.chat_stream.deadline import Deadline
-from functions.chat_stream.direct import Body, Sink
+from functions.chat_stream.direct import Body
 from functions.chat_stream.transport import ASKED, Asked, Transport
 from functions.common.events import Reasoning, Token
 from functions.common.records import Usage

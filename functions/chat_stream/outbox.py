@@ -3,15 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from functions.chat_stream.aws import Aws, Clients, StorageUnavailable
+from functions.chat_stream.aws import SQS, Aws, StorageUnavailable
 from functions.chat_stream.deadline import Deadline
 from functions.common.log import get_logger
 from functions.common.records import SQS_MAX_BYTES, Record, SettleTurn, encode
-
-if TYPE_CHECKING:
-    from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 logger = get_logger("chat_stream")
 _FIRST_PAUSE_S: Final = 0.1
@@ -45,32 +42,30 @@ class Outbox:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _try(self, records: Sequence[Record], deadline: Deadline) -> list[Record]:
-        try:
-            async with asyncio.timeout(deadline.left()):
-                return await self._aws.call(lambda clients: self._send_once(clients, records))
-        except (StorageUnavailable, TimeoutError) as error:
-            logger.warning("the queue does not answer", extra={"error": type(error).__name__, "turn_id": records[0].turn.turn_id})
-            return list(records)
-
-    def _send_once(self, clients: Clients, records: Sequence[Record]) -> list[Record]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        """The records that were not accepted."""
         refused: list[Record] = []
         for batch in _batches(records):
-            entries = [self._entry(str(index), record, body) for index, (record, body) in enumerate(batch)]
             try:
-                reply = clients.sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
-            except (ClientError, BotoCoreError) as error:
-                logger.warning("the queue refused a batch", extra={"error": type(error).__name__})
+                async with asyncio.timeout(deadline.left()):
+                    refused += await self._send_batch(batch)
+            except (StorageUnavailable, TimeoutError) as error:
+                logger.warning(
+                    "the queue does not answer", extra={"error": type(error).__name__, "turn_id": records[0].turn.turn_id}
+                )
                 refused += [record for record, _ in batch]
-                continue
-            for failure in reply.get("Failed", []):
-                record = batch[int(failure["Id"])][0]
-                logger.warning("the queue refused a record", extra={"code": failure["Code"], "kind": record.kind})
-                refused.append(record)
         return refused
 
-    def _entry(self, entry_id: str, record: Record, body: str) -> "SendMessageBatchRequestEntryTypeDef":
+    async def _send_batch(self, batch: Sequence[tuple[Record, str]]) -> list[Record]:
+        entries = [self._entry(str(index), record, body) for index, (record, body) in enumerate(batch)]
+        reply = await self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries})
+        refused: list[Record] = []
+        for failure in reply.get("Failed", ()):
+            record = batch[int(failure["Id"])][0]
+            logger.warning("the queue refused a record", extra={"code": failure["Code"], "kind": record.kind})
+            refused.append(record)
+        return refused
+
+    def _entry(self, entry_id: str, record: Record, body: str) -> dict[str, Any]:
         delay = self._settle_delay_s if isinstance(record, SettleTurn) else 0
         return {"Id": entry_id, "MessageBody": body, "DelaySeconds": delay}
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from functions.chat_stream import errors
-from functions.chat_stream.aws import Aws, Clients
+from functions.chat_stream.aws import DYNAMODB, Aws, ConditionFailed
 from functions.common import keys, turns
 from functions.common.quotas import Quotas
 
@@ -45,32 +45,32 @@ class QuotaTable:
 
     async def admit(self, user_id: str, lease: str) -> errors.QuotaExceeded | None:
         """Lets a turn in under the lease's name, or says which quota it would exceed."""
-        return None if self._unlimited else await self._aws.call(lambda clients: self._admit(clients, user_id, lease))
+        return None if self._unlimited else await self._admit(user_id, lease)
 
     async def release(self, user_id: str, lease: str, tokens: int) -> None:
         """Gives the place back and counts the tokens. Removes what earlier minutes and days left in the item."""
         if not self._unlimited:
-            await self._aws.call(lambda clients: self._release(clients, user_id, lease, tokens))
+            await self._release(user_id, lease, tokens)
 
-    def _admit(self, clients: Clients, user_id: str, lease: str) -> errors.QuotaExceeded | None:
+    async def _admit(self, user_id: str, lease: str) -> errors.QuotaExceeded | None:
         refusal: errors.QuotaExceeded | None = None
         for _ in range(_ATTEMPTS):
             now = time.time()
             try:
-                clients.dynamodb.update_item(**self._entry(user_id, lease, now))
-            except clients.dynamodb.exceptions.ConditionalCheckFailedException as error:
-                full: Any = error.response.get("Item", {})
+                await self._update(user_id, self._entry(lease, now))
+            except ConditionFailed as error:
+                full = error.item
             else:
                 return None
             refusal = self._refusal(full, now)
             if not isinstance(refusal, errors.TooManyStreams):
                 return refusal
-            if not (dead := self._dead(clients, user_id, full["leases"]["SS"])):
+            if not (dead := await self._dead(user_id, full["leases"]["SS"])):
                 return refusal
-            self._bury(clients, user_id, dead)
+            await self._bury(user_id, dead)
         return refusal
 
-    def _entry(self, user_id: str, lease: str, now: float) -> dict[str, Any]:
+    def _entry(self, lease: str, now: float) -> dict[str, Any]:
         turns_now, tokens_now = _windows(now)
         added, asked, quotas = ["#turns :one"], [], self._quotas
         names = {"#turns": turns_now, "#expires": keys.EXPIRES}
@@ -89,8 +89,6 @@ class QuotaTable:
             names["#tokens"] = tokens_now
             values[":tokens"] = {"N": str(quotas.tokens_per_day)}
         return {
-            "TableName": self._table,
-            "Key": _key(user_id),
             "UpdateExpression": f"SET #expires = :expires ADD {', '.join(added)}",
             "ConditionExpression": " AND ".join(asked),
             "ExpressionAttributeNames": names,
@@ -107,49 +105,57 @@ class QuotaTable:
             return errors.TooManyTurns()
         return errors.TooManyStreams()
 
-    def _dead(self, clients: Clients, user_id: str, leases: Iterable[str]) -> list[str]:
+    async def _dead(self, user_id: str, leases: Iterable[str]) -> list[str]:
         """The leases whose turns are over: sealed but not given back yet, dead, or gone."""
         dead = []
         for lease in sorted(leases)[:_LOOKED_AT]:
             until, _, turn_id = lease.partition(" ")
             if int(until) > time.time():
-                view = turns.read_status(clients.dynamodb, self._table, turn_id, user_id)
+                page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
+                view = turns.view(page["Items"])
                 if view is not None and not view.log_over:
                     continue
             dead.append(lease)
         return dead
 
-    def _bury(self, clients: Clients, user_id: str, dead: list[str]) -> None:
+    async def _bury(self, user_id: str, dead: list[str]) -> None:
         """No condition: a lease that is not there any more changes nothing."""
-        clients.dynamodb.update_item(
-            TableName=self._table,
-            Key=_key(user_id),
-            UpdateExpression="DELETE #leases :dead",
-            ExpressionAttributeNames={"#leases": "leases"},
-            ExpressionAttributeValues={":dead": {"SS": dead}},
+        await self._update(
+            user_id,
+            {
+                "UpdateExpression": "DELETE #leases :dead",
+                "ExpressionAttributeNames": {"#leases": "leases"},
+                "ExpressionAttributeValues": {":dead": {"SS": dead}},
+            },
         )
 
-    def _release(self, clients: Clients, user_id: str, lease: str, tokens: int) -> None:
+    async def _release(self, user_id: str, lease: str, tokens: int) -> None:
         now = time.time()
-        left = clients.dynamodb.update_item(
-            TableName=self._table,
-            Key=_key(user_id),
-            UpdateExpression="SET #expires = :expires ADD #tokens :tokens DELETE #leases :lease",
-            ExpressionAttributeNames={"#expires": keys.EXPIRES, "#tokens": _windows(now)[1], "#leases": "leases"},
-            ExpressionAttributeValues={
-                ":expires": {"N": str(int(now) + _KEPT_S)},
-                ":tokens": {"N": str(tokens)},
-                ":lease": {"SS": [lease]},
+        left = await self._update(
+            user_id,
+            {
+                "UpdateExpression": "SET #expires = :expires ADD #tokens :tokens DELETE #leases :lease",
+                "ExpressionAttributeNames": {"#expires": keys.EXPIRES, "#tokens": _windows(now)[1], "#leases": "leases"},
+                "ExpressionAttributeValues": {
+                    ":expires": {"N": str(int(now) + _KEPT_S)},
+                    ":tokens": {"N": str(tokens)},
+                    ":lease": {"SS": [lease]},
+                },
+                "ReturnValues": "ALL_NEW",
             },
-            ReturnValues="ALL_NEW",
         )
         if len(past := _past(left["Attributes"], now)) >= _TIDY_FROM:
-            clients.dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(user_id),
-                UpdateExpression=f"REMOVE {', '.join(f'#past{index}' for index in range(len(past)))}",
-                ExpressionAttributeNames={f"#past{index}": name for index, name in enumerate(past)},
+            await self._update(
+                user_id,
+                {
+                    "UpdateExpression": f"REMOVE {', '.join(f'#past{index}' for index in range(len(past)))}",
+                    "ExpressionAttributeNames": {f"#past{index}": name for index, name in enumerate(past)},
+                },
             )
+
+    async def _update(self, user_id: str, update: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = {keys.PK: {"S": keys.user_pk(user_id)}, keys.SK: {"S": keys.QUOTA}}
+        return await self._aws.call(DYNAMODB, "UpdateItem", {"TableName": self._table, "Key": key, **update})
 
 
 _TIDY_FROM: Final = 20  # windows of the past in the item before they are removed: about 20 bytes each, one write for them all
@@ -170,10 +176,6 @@ def _past(item: Iterable[str], now: float) -> list[str]:
     lengths = {"turns": MINUTE_S, "tokens": DAY_S}
     found = (_WINDOW.fullmatch(name) for name in item)
     return [match[0] for match in found if match and (int(match[2]) + 2) * lengths[match[1]] <= now]
-
-
-def _key(user_id: str) -> dict[str, Any]:
-    return {keys.PK: {"S": keys.user_pk(user_id)}, keys.SK: {"S": keys.QUOTA}}
 
 
 def _number(item: Mapping[str, Any], name: str) -> int:

@@ -1,52 +1,141 @@
-"""One boto3 session for the process: its clients, and the way to its credentials, can be made early and cut off together.
+"""What botocore knows for a call to AWS: the region, where a service is, the credentials, and how a request is signed.
 
-Not boto3's own default: that one keeps its connection to Lambda's credentials endpoint where nobody can close it, and a
-connection that crosses a snapshot can make the first call of a restored instance wait for a time-out.
+Of botocore only these parts are loaded. Its clients would take as long again to make, and each call through one 1 ms of CPU in a
+thread of its own, against 0.3 ms on the loop (docs/performance.md).
 """
 
-import threading
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+# Seconds before their end: botocore renews credentials from the first on, and does without them no longer than to the second.
+_RENEWED_FROM_S: Final = 15 * 60
+_RENEWED_BY_S: Final = 10 * 60
+
+
+class NotReady(Exception):
+    """AWS cannot be called: no region is set, there are no credentials, or they could not be renewed (the cause says why)."""
 
 
 class Session:
-    """Made on first use: importing boto3 takes 300 ms that a reader must not wait for. Safe to share between threads."""
+    """Made on first use, in a thread: `prepare` imports and reads files, `renew` may ask Lambda's credentials endpoint."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._boto3: Any = None
+        self.prepared = False
+        self._core: Any = None
         self._to_credentials: Any = None
-        self._clients: list[Any] = []
+        self._credentials: Credentials | None = None
+        self._sign: Any = None
+        self._request: Any = None
+        self._endpoints: dict[str, str] = {}
 
-    def client(self, service: str, **config: Any) -> Any:
-        """A client of the service, with the fields of botocore's Config. Opens no connection but the one to the credentials."""
-        from botocore.config import Config
+    def prepare(self) -> None:
+        """Imports botocore. Opens no connection, and looks for no credentials: they may not lie in a snapshot."""
+        if self.prepared:
+            return
+        import botocore.session
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
 
-        with self._lock:
-            if self._boto3 is None:
-                self._boto3 = self._begin()
-            client = self._boto3.client(service, config=Config(**config))
-            self._clients.append(client)
-            return client
+        self._sign, self._request = SigV4Auth, AWSRequest
+        self._core = botocore.session.get_session()
+        self._own_way_to_credentials()
+        self.prepared = True
 
     def drop_connections(self) -> None:
-        """Closes every connection. The clients stay, and connect again when next used."""
-        with self._lock:
-            for client in self._clients:
-                client.close()
-            if self._to_credentials is not None:
-                self._to_credentials.close()
+        """Closes the connection to the credentials endpoint; it opens again when next used."""
+        if self._to_credentials is not None:
+            self._to_credentials.close()
 
-    def _begin(self) -> Any:
-        import boto3
-        import botocore.session
+    @property
+    def should_renew(self) -> bool:
+        """Whether it is time for `renew`, if nobody is at it."""
+        return self._end_within(_RENEWED_FROM_S)
+
+    @property
+    def must_renew(self) -> bool:
+        """Whether no call can be signed before a `renew`."""
+        return self._end_within(_RENEWED_BY_S)
+
+    def renew(self) -> None:
+        """Finds the credentials, or has them renewed where they end soon. Raises NotReady."""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            if self._credentials is None:
+                self._credentials = self._core.get_credentials()
+            if self._credentials is None:
+                raise NotReady("there are no credentials")
+            self._credentials.get_frozen_credentials()
+        except (BotoCoreError, RuntimeError) as error:  # RuntimeError: what came was out of date, too
+            raise NotReady from error
+
+    def endpoint(self, service: str) -> str:
+        """The service's base URL, as botocore's clients find it: configured (AWS_ENDPOINT_URL…), or the region's own.
+
+        Raises NotReady.
+        """
+        if service not in self._endpoints:
+            from botocore.configprovider import ConfiguredEndpointProvider
+            from botocore.regions import EndpointResolver
+
+            core = self._core
+            given = ConfiguredEndpointProvider(core.full_config, core.get_scoped_config(), service).provide()
+            if not given:
+                known: Any = EndpointResolver(core.get_data("endpoints")).construct_endpoint(
+                    service,
+                    self.region,
+                    use_dualstack_endpoint=core.get_config_variable("use_dualstack_endpoint"),
+                    use_fips_endpoint=core.get_config_variable("use_fips_endpoint"),
+                )
+                given = f"https://{known['hostname']}"
+            self._endpoints[service] = given.rstrip("/") + "/"
+        return self._endpoints[service]
+
+    @property
+    def region(self) -> str:
+        """Raises NotReady."""
+        region: str | None = self._core.get_config_variable("region")
+        if not region:
+            raise NotReady("AWS_REGION is not set")
+        return region
+
+    def signed(self, service: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The head of a POST to the service's root with these headers, signed (SigV4)."""
+        url = self.endpoint(service)
+        credentials = self._credentials.get_frozen_credentials() if self._credentials else None
+        request = self._request("POST", url, headers=headers, data=body)
+        self._sign(credentials, service, self.region).add_auth(request)
+        parts = urlsplit(url)
+        lines = [
+            f"POST {parts.path} HTTP/1.1",
+            f"host: {parts.netloc}",
+            f"content-length: {len(body)}",
+            *(f"{name}: {value}" for name, value in request.headers.items()),
+        ]
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+    def _end_within(self, seconds: int) -> bool:
+        from botocore.credentials import RefreshableCredentials
+
+        credentials = self._credentials
+        if isinstance(credentials, RefreshableCredentials):
+            return credentials.refresh_needed(refresh_in=seconds)
+        return credentials is None
+
+    def _own_way_to_credentials(self) -> None:
+        """What botocore would make itself, with a connection that is ours to close.
+
+        One that crosses a snapshot can make the first call of a restored instance wait for a time-out.
+        """
         from botocore.credentials import ContainerProvider
         from botocore.httpsession import URLLib3Session
         from botocore.utils import ContainerMetadataFetcher
 
-        # What botocore would make itself, with a connection that is ours to close.
         self._to_credentials = URLLib3Session(timeout=ContainerMetadataFetcher.TIMEOUT_SECONDS)
         fetcher: Any = ContainerMetadataFetcher(session=self._to_credentials)
-        provider = ContainerProvider(fetcher=fetcher)
-        core = botocore.session.get_session()
-        core.get_component("credential_provider").insert_before(ContainerProvider.METHOD, provider)
-        return boto3.Session(botocore_session=core)
+        chain = self._core.get_component("credential_provider")
+        chain.insert_before(ContainerProvider.METHOD, ContainerProvider(fetcher=fetcher))

@@ -47,10 +47,9 @@ class Snapshot:
         return [Route(BEFORE, self.before, methods=["POST"]), Route(AFTER, self.after, methods=["POST"])]
 
     async def before(self, request: Request) -> Response:
-        """Makes the clients of AWS and of the model, TLS contexts included, and closes every connection."""
+        """Loads what calls of AWS and of the model need, TLS contexts included, and closes every connection."""
         _only_the_adapter(request)
-        await asyncio.to_thread(self._aws.warm)
-        await asyncio.to_thread(self._key.warm)
+        await self._aws.prepare()
         await asyncio.to_thread(auth.warm)
         await self._model.warm()
         self._session.drop_connections()

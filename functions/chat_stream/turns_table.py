@@ -1,18 +1,16 @@
 """What the streaming function writes to the `turns` table and asks of it: claims, checkpoints, stops, receipts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from functions.chat_stream.aws import Aws, Clients
+from functions.chat_stream.aws import DYNAMODB, Aws, ConditionFailed, TransactionCanceled
 from functions.common import keys, turns
 from functions.common.events import Event, to_log
 from functions.common.ids import new_id
 from functions.common.records import TurnHead
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.type_defs import PutTypeDef
 
 _CHECKPOINT_CHARS: Final = 80_000  # of text in one item, at most 4 bytes each: DynamoDB takes 400 KB
 
@@ -59,62 +57,51 @@ class TurnsTable:
         if head.workspace_id is not None:
             item["workspace_id"] = {"S": head.workspace_id}
 
-        def put(clients: Clients) -> Claimed:
-            try:
-                clients.dynamodb.put_item(
-                    TableName=self._table,
-                    Item=item,
+        try:
+            await self._aws.call(
+                DYNAMODB,
+                "PutItem",
+                {
+                    "TableName": self._table,
+                    "Item": item,
                     # An expired claim may lie there for days; it is as good as none.
-                    ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now OR #owner = :owner",
-                    ExpressionAttributeNames={"#owner": "owner"},
-                    ExpressionAttributeValues={":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": owner}},
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except clients.dynamodb.exceptions.ConditionalCheckFailedException as error:
-                theirs: Any = error.response.get("Item", {})
-                return Claimed(mine=False, same=theirs.get("digest") == {"S": head.digest})
-            return Claimed(mine=True, same=True)
-
-        return await self._aws.call(put)
+                    "ConditionExpression": "attribute_not_exists(pk) OR expires_at <= :now OR #owner = :owner",
+                    "ExpressionAttributeNames": {"#owner": "owner"},
+                    "ExpressionAttributeValues": {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": owner}},
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                },
+            )
+        except ConditionFailed as error:
+            return Claimed(mine=False, same=error.item.get("digest") == {"S": head.digest})
+        return Claimed(mine=True, same=True)
 
     async def withdraw(self, head: TurnHead, owner: str) -> None:
         """Takes the claim back: an expired one is as good as none, so the same turn may be sent again."""
-        await self._aws.call(
-            lambda clients: clients.dynamodb.update_item(
-                TableName=self._table,
-                Key=self._key(head.turn_id, head.user_id, keys.TURN),
-                UpdateExpression="SET expires_at = :now",
+        await self._update(
+            {
+                "Key": self._key(head.turn_id, head.user_id, keys.TURN),
+                "UpdateExpression": "SET expires_at = :now",
                 # By then it may be another run's.
-                ConditionExpression="#owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": owner}},
-            )
+                "ConditionExpression": "#owner = :owner",
+                "ExpressionAttributeNames": {"#owner": "owner"},
+                "ExpressionAttributeValues": {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": owner}},
+            }
         )
 
     async def checkpoint(self, head: TurnHead, first: int, events: Sequence[Event]) -> None:
         """Adds events to the turn's log; the first of them has the id `first`."""
-        puts = self._puts(head, first, events)
-
-        def write(clients: Clients) -> None:
-            for put in puts:
-                try:
-                    clients.dynamodb.put_item(**put)
-                except clients.dynamodb.exceptions.ConditionalCheckFailedException:
-                    continue  # a longer run of the same events lies there already
-
-        await self._aws.call(write)
+        await self._write(self._puts(head, first, events))
 
     async def heartbeat(self, head: TurnHead) -> None:
         """A sign of life while the model is silent."""
-        await self._aws.call(
-            lambda clients: clients.dynamodb.update_item(
-                TableName=self._table,
-                Key=self._key(head.turn_id, head.user_id, keys.TURN),
-                UpdateExpression="SET #at = :at",
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeNames={"#at": "at"},
-                ExpressionAttributeValues={":at": _now_ms()},
-            )
+        await self._update(
+            {
+                "Key": self._key(head.turn_id, head.user_id, keys.TURN),
+                "UpdateExpression": "SET #at = :at",
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeNames": {"#at": "at"},
+                "ExpressionAttributeValues": {":at": _now_ms()},
+            }
         )
 
     async def seal(self, head: TurnHead, first: int, events: Sequence[Event], status: str, durable: bool) -> None:
@@ -123,7 +110,7 @@ class TurnsTable:
         A turn whose conversation was deleted meanwhile gets neither, and its log goes.
         """
         *earlier, last = self._puts(head, first, events)
-        update: Any = {
+        update = {
             "TableName": self._table,
             "Key": self._key(head.turn_id, head.user_id, keys.TURN),
             "UpdateExpression": "SET #status = :status, durable = :durable, #at = :at",
@@ -131,63 +118,78 @@ class TurnsTable:
             "ExpressionAttributeNames": {"#status": "status", "#at": "at", "#forgotten": keys.FORGOTTEN},
             "ExpressionAttributeValues": {":status": {"S": status}, ":durable": {"BOOL": durable}, ":at": _now_ms()},
         }
+        await self._write(earlier)
+        try:
+            # The token: whoever repeats a transaction that was carried out is told so.
+            transaction = {"TransactItems": [{"Put": _as_put(last)}, {"Update": update}], "ClientRequestToken": new_id()}
+            await self._aws.call(DYNAMODB, "TransactWriteItems", transaction)
+        except TransactionCanceled as error:
+            if "ConditionalCheckFailed" not in error.codes:
+                raise
+            await self._erase_log(head)
 
-        def write(clients: Clients) -> None:
-            for put in earlier:
-                try:
-                    clients.dynamodb.put_item(**put)
-                except clients.dynamodb.exceptions.ConditionalCheckFailedException:
-                    continue
-            try:
-                clients.dynamodb.transact_write_items(TransactItems=[{"Put": _as_put(last)}, {"Update": update}])
-            except clients.dynamodb.exceptions.TransactionCanceledException as error:
-                if not _condition_failed(error):
-                    raise
-                self._erase_log(clients, head)
-
-        await self._aws.call(write)
-
-    def _erase_log(self, clients: Clients, head: TurnHead) -> None:
-        for pk, sk in turns.checkpoint_keys(clients.dynamodb, self._table, head.turn_id, head.user_id):
-            clients.dynamodb.delete_item(TableName=self._table, Key={keys.PK: {"S": pk}, keys.SK: {"S": sk}})
+    async def _erase_log(self, head: TurnHead) -> None:
+        for item in await self._query(turns.checkpoint_keys_query(self._table, head.turn_id, head.user_id)):
+            key = {name: item[name] for name in (keys.PK, keys.SK)}
+            await self._aws.call(DYNAMODB, "DeleteItem", {"TableName": self._table, "Key": key})
 
     async def news(self, head: TurnHead) -> News:
         """The receipt and the stop flag: one small read, eventually consistent (half the price, and it is asked again)."""
 
-        def read(clients: Clients) -> News:
-            page = clients.dynamodb.query(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk AND sk BETWEEN :receipt AND :stop",
-                ExpressionAttributeValues={
+        page = await self._aws.call(
+            DYNAMODB,
+            "Query",
+            {
+                "TableName": self._table,
+                "KeyConditionExpression": "pk = :pk AND sk BETWEEN :receipt AND :stop",
+                "ExpressionAttributeValues": {
                     ":pk": {"S": keys.turn_pk(head.turn_id, head.user_id)},
                     ":receipt": {"S": keys.RECEIPT},
                     ":stop": {"S": keys.STOP},
                 },
-            )
-            found = {item["sk"]["S"]: item for item in page["Items"]}
-            receipt = found.get(keys.RECEIPT, {})
-            # A receipt of another request under the same id says nothing about this one.
-            if receipt.get("digest", {}).get("S") != head.digest:
-                receipt = {}
-            return News(_text(receipt, "conversation_id"), _text(receipt, "refused"), keys.STOP in found)
-
-        return await self._aws.call(read)
+            },
+        )
+        found = {item["sk"]["S"]: item for item in page["Items"]}
+        receipt = found.get(keys.RECEIPT, {})
+        # A receipt of another request under the same id says nothing about this one.
+        if receipt.get("digest", {}).get("S") != head.digest:
+            receipt = {}
+        return News(_text(receipt, "conversation_id"), _text(receipt, "refused"), keys.STOP in found)
 
     async def stop(self, turn_id: str, user_id: str) -> None:
         """Leaves a request to stop; the running turn sees it at its next look, within a second."""
         item = self._item(turn_id, user_id, keys.STOP) | {"at": _now_ms()}
-        await self._aws.call(lambda clients: clients.dynamodb.put_item(TableName=self._table, Item=item))
+        await self._aws.call(DYNAMODB, "PutItem", {"TableName": self._table, "Item": item})
 
     async def status(self, turn_id: str, user_id: str) -> turns.TurnView | None:
-        return await self._aws.call(lambda clients: turns.read_status(clients.dynamodb, self._table, turn_id, user_id))
+        page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
+        return turns.view(page["Items"])
 
     async def read(self, turn_id: str, user_id: str, after: int = 0) -> turns.TurnView | None:
         """The turn with its checkpoints, or only those that begin after event `after`."""
-        if after:
-            return await self._aws.call(lambda clients: turns.read_after(clients.dynamodb, self._table, turn_id, user_id, after))
-        return await self._aws.call(lambda clients: turns.read_turn(clients.dynamodb, self._table, turn_id, user_id))
+        return turns.view(await self._query(turns.turn_query(self._table, turn_id, user_id, after)))
 
-    def _puts(self, head: TurnHead, first: int, events: Sequence[Event]) -> "list[PutTypeDef]":
+    async def _query(self, query: Mapping[str, Any]) -> list[turns.Item]:
+        """The items of all pages."""
+        items: list[turns.Item] = []
+        start: Mapping[str, Any] = {}
+        while True:
+            page = await self._aws.call(DYNAMODB, "Query", {**query, **start})
+            items += page["Items"]
+            if not (last := page.get("LastEvaluatedKey")):
+                return items
+            start = {"ExclusiveStartKey": last}
+
+    async def _write(self, puts: Sequence[Mapping[str, Any]]) -> None:
+        """One after the other; one that meets a longer run of the same events leaves it."""
+        for put in puts:
+            with suppress(ConditionFailed):
+                await self._aws.call(DYNAMODB, "PutItem", put)
+
+    async def _update(self, update: Mapping[str, Any]) -> None:
+        await self._aws.call(DYNAMODB, "UpdateItem", {"TableName": self._table, **update})
+
+    def _puts(self, head: TurnHead, first: int, events: Sequence[Event]) -> list[dict[str, Any]]:
         return [
             {
                 "TableName": self._table,
@@ -226,13 +228,9 @@ def _runs(first: int, events: Sequence[Event]) -> list[tuple[int, Sequence[Event
     return [*runs, (first + begin, events[begin:])]
 
 
-def _as_put(put: Any) -> Any:
+def _as_put(put: Mapping[str, Any]) -> dict[str, Any]:
     """A put inside a transaction. Its condition would cancel the final status too, and nothing follows it: it has none."""
     return {name: put[name] for name in ("TableName", "Item")}
-
-
-def _condition_failed(error: Any) -> bool:
-    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in error.response["CancellationReasons"])
 
 
 def _now_ms() -> dict[str, str]:

@@ -74,55 +74,54 @@ class TurnView:
 
 def read_turn(client: "DynamoDBClient", table: str, turn_id: str, user_id: str) -> TurnView | None:
     """The turn with all its checkpoints, or None when there is none or it has expired. Strongly consistent."""
-    return view(_query(client, table, turn_id, user_id, after=None))
-
-
-def read_status(client: "DynamoDBClient", table: str, turn_id: str, user_id: str) -> TurnView | None:
-    """The turn with at most its last checkpoints: one small read. Strongly consistent."""
-    page = client.query(
-        TableName=table,
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": keys.turn_pk(turn_id, user_id)}},
-        ConsistentRead=True,
-        ScanIndexForward=False,
-        Limit=4,  # TURN, STOP, RECEIPT sort behind the checkpoints: these, then the newest of those
-    )
-    return view(page["Items"])
-
-
-def read_after(client: "DynamoDBClient", table: str, turn_id: str, user_id: str, after: int) -> TurnView | None:
-    """The turn with the checkpoints that begin after event `after`."""
-    return view(_query(client, table, turn_id, user_id, after=keys.events_sk(after + 1)))
+    return view(_items(client, turn_query(table, turn_id, user_id)))
 
 
 def checkpoint_keys(client: "DynamoDBClient", table: str, turn_id: str, user_id: str) -> list[keys.Key]:
     """The keys of a turn's checkpoints, the items that hold its text. Strongly consistent."""
-    pages = client.get_paginator("query").paginate(
-        TableName=table,
-        KeyConditionExpression="pk = :pk AND begins_with(sk, :events)",
-        ExpressionAttributeValues={":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":events": {"S": keys.EVENTS_PREFIX}},
-        ProjectionExpression="pk, sk",
-        ConsistentRead=True,
-    )
-    return [keys.Key(item[keys.PK]["S"], item[keys.SK]["S"]) for page in pages for item in page["Items"]]
+    items = _items(client, checkpoint_keys_query(table, turn_id, user_id))
+    return [keys.Key(item[keys.PK]["S"], item[keys.SK]["S"]) for item in items]
 
 
-def _query(client: "DynamoDBClient", table: str, turn_id: str, user_id: str, after: str | None) -> list[Item]:
+def turn_query(table: str, turn_id: str, user_id: str, after: int = 0) -> dict[str, Any]:
+    """The query for a turn's items: all, or without the checkpoints that begin before event `after + 1`."""
+    first = keys.events_sk(after + 1) if after else keys.EVENTS_PREFIX
+    return {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk AND sk >= :from",
+        "ExpressionAttributeValues": {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":from": {"S": first}},
+        "ConsistentRead": True,
+    }
+
+
+def status_query(table: str, turn_id: str, user_id: str) -> dict[str, Any]:
+    """The query for a turn with at most its last checkpoints: one page, one small read."""
+    return {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": keys.turn_pk(turn_id, user_id)}},
+        "ConsistentRead": True,
+        "ScanIndexForward": False,
+        "Limit": 4,  # TURN, STOP, RECEIPT sort behind the checkpoints: these, then the newest of those
+    }
+
+
+def checkpoint_keys_query(table: str, turn_id: str, user_id: str) -> dict[str, Any]:
+    return {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :events)",
+        "ExpressionAttributeValues": {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":events": {"S": keys.EVENTS_PREFIX}},
+        "ProjectionExpression": "pk, sk",
+        "ConsistentRead": True,
+    }
+
+
+def _items(client: "DynamoDBClient", query: dict[str, Any]) -> list[Item]:
+    """Of all the pages."""
     items: list[Item] = []
-    values = {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":from": {"S": after or keys.EVENTS_PREFIX}}
-    start: dict[str, Any] = {}
-    while True:
-        page = client.query(
-            TableName=table,
-            KeyConditionExpression="pk = :pk AND sk >= :from",
-            ExpressionAttributeValues=values,
-            ConsistentRead=True,
-            **start,
-        )
+    for page in client.get_paginator("query").paginate(**query):
         items += page["Items"]
-        if not (last := page.get("LastEvaluatedKey")):
-            return items
-        start = {"ExclusiveStartKey": last}
+    return items
 
 
 def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:

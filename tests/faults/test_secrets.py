@@ -4,12 +4,10 @@ import io
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import boto3
 import pytest
 
-from functions.chat_stream.session import Session
 from local.model.script import Step, cut, done, error_object, finish, raw, status, token
 from tests.oidc import OidcProvider
 from tests.support.chat import Api, user
@@ -22,19 +20,10 @@ SAID, ANSWERED, TITLE = "canary in a prompt", "canary in an answer", "canary in 
 
 
 @pytest.fixture
-def in_secrets_manager(chat_system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The key as a deployment has it; the function's client of Secrets Manager is on the wire."""
+def in_secrets_manager(chat_system: System) -> Iterator[None]:
+    """The key as a deployment has it."""
     manager = boto3.client("secretsmanager", endpoint_url=chat_system.endpoint)
     manager.create_secret(Name=NAME, SecretString=KEY)
-    make = Session.client
-
-    def watched(session: Session, service: str, **config: Any) -> Any:
-        client = make(session, service, **config)
-        if service == "secretsmanager":
-            chat_system.wire.attach(client)
-        return client
-
-    monkeypatch.setattr(Session, "client", watched)
     yield
     manager.close()
 

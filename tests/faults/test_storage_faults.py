@@ -7,7 +7,7 @@ from itertools import pairwise
 import httpx2
 import pytest
 
-from functions.chat_stream import aws as chat_aws
+from functions.chat_stream.aws import Aws
 from functions.chat_stream.direct import DirectTransport
 from functions.chat_stream.session import Session
 from functions.common.ids import new_id
@@ -15,7 +15,7 @@ from functions.common.records import SettleTurn, TurnFinished, TurnStarted
 from local.model.script import Step, done, finish, pause, token, tokens
 from tests.support.chat import Stream, user
 from tests.support.system import System
-from tests.support.wire import Effect, answer, broken, closed, hangs, throttled, times
+from tests.support.wire import Effect, answer, broken, hangs, throttled, times
 
 PACED: tuple[Step, ...] = (tokens(*(f"{number} " for number in range(40)), delay_s=0.05), finish(), done())
 
@@ -170,31 +170,36 @@ def test_a_claim_whose_reply_was_lost_is_not_mistaken_for_anothers(chat_system: 
 def test_the_model_sees_the_request_before_the_queue_or_the_table_sees_anything(
     chat_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = DirectTransport.handle_async_request
-    made: list[object] = []
-    connect = chat_aws._connect
+    send, prepare = DirectTransport.handle_async_request, Session.prepare
+    prepared: list[object] = []
     before: list[tuple[int, int]] = []
 
-    def connecting(session: Session) -> chat_aws.Clients:
-        made.append(object())
-        return connect(session)
+    def preparing(session: Session) -> None:
+        if not session.prepared:
+            prepared.append(session)
+        prepare(session)
 
     async def slowly(transport: DirectTransport, request: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(0.05)  # a slow way to the model: whoever does not wait for it is first at AWS
-        before.append((len(made), len(chat_system.wire.calls())))
+        before.append((len(prepared), len(chat_system.wire.calls())))
         return await send(transport, request)
 
-    monkeypatch.setattr(chat_aws, "_connect", connecting)
+    async def nothing(_: Aws) -> None:
+        """What is done at the start is paid for before the first token."""
+
+    monkeypatch.setattr(Session, "prepare", preparing)
     monkeypatch.setattr(DirectTransport, "handle_async_request", slowly)
     chat_system.model.always_plays(token("hi"), finish(), done())
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    with monkeypatch.context() as starting:
+        starting.setattr(Aws, "prepare", nothing)  # as it is inside Lambda
+        api = chat_system.serve(RECEIPT_WAIT_S="0.1")
     assert api.http.get("/api/buds").status_code == 200
 
     api.say("first")
     calls_of_the_first = len(chat_system.wire.calls())
     api.say("second")
 
-    assert before == [(0, 0), (1, calls_of_the_first)], "no client of AWS before the first request, no call before any"
+    assert before == [(0, 0), (1, calls_of_the_first)], "nothing of AWS before the first request, no call before any"
     assert all(request.headers["user-agent"].startswith("AsyncOpenAI/") for request in chat_system.model.requests)
 
 
@@ -249,14 +254,6 @@ def test_reads_and_writes_of_the_small_table_keep_to_their_budget(chat_system: S
     assert 5.5 < seconds < 9
     assert reads <= 8 + seconds / 0.8 + 2
     assert writes <= 4 + seconds / 1.1, "32 in a turn of 30 s: the claim, the quota's two, the seal, and the checkpoints"
-
-
-def test_an_idle_connection_that_was_closed_is_not_an_outage(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
-    turn_id = api.say("hi").last["turnId"]
-
-    with chat_system.wire.fault("Query", times(1, closed())):
-        assert api.turn(turn_id)["status"] == "complete"
 
 
 def test_a_table_that_does_not_answer_makes_reading_a_turn_unavailable(chat_system: System) -> None:

@@ -10,8 +10,7 @@ from unittest import mock
 
 import httpx2
 
-from functions.chat_stream import aws as chat_aws
-from functions.chat_stream.session import Session
+from functions.chat_stream.aws import Aws
 from functions.common import keys
 from functions.common.records import Record, decode
 from infra.resources import CONVERSATIONS, TURNS
@@ -116,22 +115,8 @@ def system(endpoint: str, pace: Pace) -> Iterator[System]:
         stack.enter_context(mock.patch.dict("os.environ", aws_environment(endpoint) | tables))
         model = stack.enter_context(ScriptedModel(pace))
         made = System(endpoint, model, stack)
-        clients = _clients(endpoint)
-        stack.enter_context(mock.patch.object(chat_aws, "_connect", return_value=clients))
-        for one in (clients.dynamodb, clients.sqs):
-            made.wire.attach(one)
-            stack.callback(made.wire.detach, one)
+        stack.enter_context(mock.patch.object(Aws, "send", made.wire.around(Aws.send)))
         yield made
 
 
 _client = cache(client)
-
-
-@cache
-def _clients(endpoint: str) -> chat_aws.Clients:
-    """The function's own clients, kept for the session: making them takes longer than most tests.
-
-    More patient than the function's: on a busy machine moto takes its time, and a table that hangs is played on the wire.
-    """
-    with mock.patch.multiple(chat_aws, _TABLE_READ_S=20.0, _QUEUE_READ_S=20.0):
-        return chat_aws._connect(Session())

@@ -1,18 +1,30 @@
-"""Faults of AWS, injected where a request would go on the wire (botocore's `before-send`): moto itself never fails."""
+"""Faults of AWS, injected where a request would go on the wire: moto itself never fails.
 
+That is botocore's `before-send` for a client of boto3, and `Aws.send` for the streaming function, which has none.
+"""
+
+import asyncio
 import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, Final
 
+import httpx2
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
+
+from functions.chat_stream.aws import Aws, Service
+from functions.chat_stream.http_body import Head
 
 Effect = Callable[[Any], AWSResponse | None]
+_Send = Callable[[Aws, Service, bytes, bytes], Awaitable[tuple[Head, bytes]]]
+# A busy moto takes its time; a table that hangs is played here.
+_PATIENCE_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,27 @@ class Wire:
     def detach(self, client: Any) -> None:
         client.meta.events.unregister("before-send", self._before_send)
         client.meta.events.unregister("after-call", self._after_call)
+
+    def around(self, send: _Send) -> _Send:
+        """`Aws.send`, watched."""
+
+        async def sent(aws: Aws, service: Service, head: bytes, body: bytes) -> tuple[Head, bytes]:
+            first, *lines = head.decode().rstrip().split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines)
+            request = SimpleNamespace(url=f"http://{headers['host']}{first.split()[1]}", body=body, headers=headers)
+            operation = headers["x-amz-target"].rpartition(".")[2]
+            try:
+                played = await asyncio.to_thread(self._before_send, request, f"before-send.{service.name}.{operation}")
+            except ReadTimeoutError as error:
+                raise httpx2.ReadTimeout("no response") from error
+            if played is not None:
+                return Head(played.status_code, []), played.content
+            answer, content = await send(aws, replace(service, read_s=_PATIENCE_S), head, body)
+            with self._lock:
+                self.bytes_read += len(content)
+            return answer, content
+
+        return sent
 
     def calls(self, operation: str | None = None) -> list[Call]:
         with self._lock:
@@ -104,15 +137,6 @@ def hangs(seconds: float) -> Effect:
     def effect(request: Any) -> AWSResponse:
         time.sleep(seconds)
         raise ReadTimeoutError(endpoint_url=request.url)
-
-    return effect
-
-
-def closed() -> Effect:
-    """The connection was idle too long, and the other side has closed it."""
-
-    def effect(request: Any) -> AWSResponse:
-        raise ConnectionClosedError(endpoint_url=request.url)
 
     return effect
 

@@ -128,7 +128,7 @@ def test_a_transaction_costs_twice_and_a_started_kilobyte_counts_whole() -> None
     item = {"pk": {"S": "p"}, "sk": {"S": "s"}, "text": {"S": "x" * 1500}}
 
     tables.put_item(TableName="turns", Item=item)
-    tables.transact_write_items([{"Put": {"TableName": "turns", "Item": item}}])
+    tables.transact_write_items(TransactItems=[{"Put": {"TableName": "turns", "Item": item}}])
 
     assert tables.meter.of("turns") == Usage(writes=2, write_units=2 + 4)
 
@@ -139,4 +139,4 @@ def test_what_is_not_metered_is_refused() -> None:
     with pytest.raises(ValueError, match="not metered"):
         tables.query(TableName="turns", KeyConditionExpression="pk = :pk AND sk < :x", ExpressionAttributeValues={})
     with pytest.raises(ValueError, match="not metered"):
-        tables.transact_write_items([{"Delete": {}}])
+        tables.transact_write_items(TransactItems=[{"Delete": {}}])

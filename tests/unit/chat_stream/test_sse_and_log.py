@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,8 @@ def test_each_event_looks_as_the_contract_has_it(event: object, document: dict[s
 
 async def test_a_log_tells_of_the_next_frame_the_close_and_a_wake() -> None:
     log = EventLog()
-    for change in (lambda: log.append(Token("a")), log.close, log.wake):
+    changes: list[Callable[[], None]] = [lambda: log.append(Token("a")), log.close, log.wake]
+    for change in changes:
         waiting = asyncio.create_task(log.changed())
         await asyncio.sleep(0)
         assert not waiting.done()

@@ -1,0 +1,291 @@
+"""HTTP/1.1 connections on asyncio, kept between requests, read without an object per chunk. No proxies; one event loop.
+
+Both of the function's peers are asked through them: the model (direct.py) and AWS (aws.py).
+"""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import httpx2
+import truststore
+
+from functions.chat_stream.http_body import Head, ResponseParser
+
+_KEPT_S: Final = 60.0  # an idle connection
+_MOST_IDLE: Final = 100
+_MOST_UNREAD: Final = 1024 * 1024  # bytes of a body nobody has taken yet, before the socket is left alone
+Sink = Callable[[bytes], bool]
+
+
+class Origin(NamedTuple):
+    secure: bool
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: httpx2.URL) -> "Origin":
+        secure = url.scheme == "https"
+        return cls(secure, url.raw_host.decode("ascii"), url.port or (443 if secure else 80))
+
+
+class Connections:
+    """The connections to any number of origins. What fails raises one of httpx2's TransportErrors."""
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
+        self._open: set[Connection] = set()
+        self._context: ssl.SSLContext | None = None
+
+    def warm(self) -> None:
+        """Makes now what the first TLS connection would have to make: reading the machine's certificates takes 20 ms."""
+        self._tls()
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self._context
+
+    async def exchange(self, origin: Origin, head: bytes, body: bytes, connect_s: float, read_s: float) -> tuple[Head, bytes]:
+        """A request and its response, whole.
+
+        For a request that may be repeated: it is, when it met a kept connection that the other side had closed.
+        """
+        while True:
+            kept = self.kept(origin)
+            connection = kept or await self.connect(origin, connect_s)
+            try:
+                async with asyncio.timeout(read_s):
+                    await connection.send(head, body)
+                    answered = await connection.head()
+                    content = await connection.rest()
+            except TimeoutError as error:
+                connection.close()
+                raise httpx2.ReadTimeout("no response") from error
+            except httpx2.TransportError:
+                connection.close()
+                if kept is None:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                self.keep(origin, connection)
+                return answered, content
+
+    def kept(self, origin: Origin) -> "Connection | None":
+        """The one used last that is still open."""
+        connections = self._idle[origin]
+        while connections:
+            if (connection := connections.pop()).take():
+                return connection
+        return None
+
+    def keep(self, origin: Origin, connection: "Connection") -> None:
+        connections = self._idle[origin]
+        if connection.reusable and len(connections) < _MOST_IDLE:
+            connections.append(connection)
+            connection.keep(_KEPT_S)
+        else:
+            connection.close()
+
+    async def connect(self, origin: Origin, seconds: float | None) -> "Connection":
+        loop = asyncio.get_running_loop()
+        tls = self._tls() if origin.secure else None
+        try:
+            async with asyncio.timeout(seconds):
+                # Address after address: asyncio's race of them loses the winner's socket when it is cancelled at its end.
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop, self._open), origin.host, origin.port, ssl=tls
+                )
+        except TimeoutError as error:
+            raise httpx2.ConnectTimeout("no connection") from error
+        except OSError as error:
+            raise httpx2.ConnectError("no connection") from error
+        return connection
+
+    async def close(self) -> None:
+        """Closes every connection; returns when they are closed."""
+        self._idle.clear()
+        for connection in tuple(self._open):
+            connection.close()
+            await connection.lost.wait()
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one exchange at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, open_ones: "set[Connection]") -> None:
+        self.lost = asyncio.Event()
+        self._loop = loop
+        self._open_ones = open_ones
+        self._transport: asyncio.Transport | None = None
+        self._parser = ResponseParser()
+        self._unread: list[bytes] = []
+        self._size = 0
+        self._sink: Sink | None = None
+        self._paused = False
+        self._full = False  # the kernel takes no more of what is written
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._at_end: Callable[[], None] | None = None
+
+    # --- what asyncio calls -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream socket's
+        self._transport = transport
+        self._open_ones.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        body = self._parser.feed(data)
+        if body and self._sink is not None:
+            self._pour(body)
+            if not (self._parser.done or self._parser.malformed):
+                return
+        elif body:
+            self._unread.append(body)
+            self._size += len(body)
+            if self._size > _MOST_UNREAD and not self._paused and self._transport is not None:
+                self._paused = True
+                self._transport.pause_reading()
+        if self._parser.malformed:
+            self._error = httpx2.RemoteProtocolError("not HTTP/1.1")
+            self.close()
+        if self._at_end is not None:
+            self._linger_on(self._at_end, said_more=bool(body))
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open_ones.discard(self)
+        self.lost.set()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if not self._parser.eof():
+            kind = httpx2.ReadError if error else httpx2.RemoteProtocolError
+            self._error = self._error or kind("the connection ended before the response did")
+        self._parser.reusable = False
+        self._transport = None
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
+
+    # --- what the exchange calls --------------------------------------------------------------------------------------------
+
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Returns once nothing of it waits here. Raises a TransportError."""
+        self._parser = ResponseParser()
+        if self._transport is None or self._transport.is_closing():
+            raise httpx2.WriteError("the connection is closed")
+        self._transport.write(head + body)
+        while self._full and self._error is None:
+            await self._wait()
+
+    async def head(self) -> Head:
+        """Raises a TransportError."""
+        while (head := self._parser.head) is None:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        return head
+
+    async def read(self) -> bytes:
+        """What of the body came since the last read, waiting for some; empty at its end. Raises a TransportError."""
+        while not self._unread:
+            if self._parser.done:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        data = self._unread[0] if len(self._unread) == 1 else b"".join(self._unread)
+        self._unread.clear()
+        self._size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def rest(self) -> bytes:
+        """All that is left of the body. Raises a TransportError."""
+        parts: list[bytes] = []
+        while data := await self.read():
+            parts.append(data)
+        return b"".join(parts)
+
+    async def pour(self, sink: Sink) -> None:
+        """Gives `sink` what is there and all that comes, until it has enough or the body ends.
+
+        Raises a TransportError, or what `sink` raised.
+        """
+        self._sink = sink
+        try:
+            if self._unread:
+                self._pour(await self.read())
+            while self._sink is not None and not self._parser.done:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        finally:
+            self._sink = None
+        if self._error is not None and not self._parser.done:
+            raise self._error
+
+    def _pour(self, data: bytes) -> None:
+        """Within the read that brought the data: a task that waited for it would cost a round of the loop for each token."""
+        try:
+            enough = self._sink is None or self._sink(data)
+        except Exception as error:  # noqa: BLE001 - raised where the sink came from
+            self._error, enough = error, True
+        if enough:
+            self._sink = None
+            self._wake()
+
+    @property
+    def reusable(self) -> bool:
+        return self._parser.done and self._parser.reusable and self._transport is not None and not self._unread
+
+    def linger(self, seconds: float, at_end: Callable[[], None]) -> None:
+        """Closes after so long, or when anything but the body's end comes; calls `at_end` when that does."""
+        self._at_end = at_end
+        self._expiry = self._loop.call_later(seconds, self.close)
+
+    def _linger_on(self, at_end: Callable[[], None], said_more: bool) -> None:
+        if said_more or (self._parser.done and not self.reusable):
+            self.close()
+        elif self._parser.done:
+            self._at_end = None
+            if self._expiry is not None:
+                self._expiry.cancel()
+            at_end()
+
+    def keep(self, seconds: float) -> None:
+        self._expiry = self._loop.call_later(seconds, self.close)
+
+    def take(self) -> bool:
+        """Out of the kept ones; whether it can be used."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        return self.reusable and self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,98 @@
+"""Connections to AWS: kept, asked again when the other side had closed them, given up in time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from functions.chat_stream.connections import Connections, Origin
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@asynccontextmanager
+async def service(serve: Serve) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """A way to ask a server that does as told with each connection."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connections = Connections()
+    origin = Origin(secure=False, host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+
+    async def ask() -> bytes:
+        head, content = await connections.exchange(origin, HEAD, b"hi", connect_s=2, read_s=0.5)
+        assert head.status == 200
+        return content
+
+    try:
+        yield ask
+    finally:
+        await connections.close()
+        server.close()
+        await server.wait_closed()
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\nhi")
+    writer.write(ANSWER)
+    await writer.drain()
+
+
+async def test_a_connection_serves_one_request_after_the_other() -> None:
+    served: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(0)
+        try:
+            while True:
+                await answer(reader, writer)
+                served[-1] += 1
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    async with service(serve) as ask:
+        assert [await ask() for _ in range(3)] == [b"ok"] * 3
+        assert [*await asyncio.gather(ask(), ask())] == [b"ok"] * 2
+    assert served == [4, 1], "the second connection is for the request that met a busy one"
+
+
+async def test_an_idle_connection_that_was_closed_is_not_an_outage() -> None:
+    read: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(reader, writer)
+        read.append(await reader.read(1))  # closes when the next request is on its way: no answer, no byte of one
+        writer.transport.abort()
+
+    async with service(serve) as ask:
+        assert [await ask() for _ in range(3)] == [b"ok"] * 3
+    assert read[:2] == [b"P", b"P"], "each of the repeated requests had reached the connection that was closing"
+
+
+async def test_a_server_that_closes_new_connections_too_is_an_outage() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\nhi")
+        writer.close()
+
+    async with service(serve) as ask:
+        with pytest.raises(httpx2.TransportError):
+            await ask()
+
+
+async def test_an_answer_that_takes_too_long_is_given_up_with_its_connection() -> None:
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\nhi")
+        writer.write(ANSWER[:-1])
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    async with service(serve) as ask:
+        with pytest.raises(httpx2.ReadTimeout):
+            await ask()
+        async with asyncio.timeout(5):
+            await closed.wait()
