@@ -11,13 +11,16 @@ from typing import Final
 
 import httpx2
 
-from functions.chat_stream.connections import Connection, Connections, Origin, Sink
+from functions.chat_stream.connections import Connection, Connections, Origin
 
+POUR: Final = "pour"
 _LINGER_S: Final = 1.0  # for the end of a body in which all was said: it comes behind the last event, in a packet of its own
 
 
 class DirectTransport(httpx2.AsyncBaseTransport):
     """Connections are kept between requests, by origin. For one event loop.
+
+    A response's extension `pour` is `Connection.pour`: the body as it is read, without httpx2's and asyncio's rounds between.
 
     A request's extension `sent`, a function, is called once its last byte is on the wire. `said_all`, another, is asked when a
     response is closed before its end: whether all was said, so that only the end is missing, and worth a moment's wait.
@@ -45,15 +48,15 @@ class DirectTransport(httpx2.AsyncBaseTransport):
             connection.close()
             raise
         said_all = request.extensions.get("said_all") or (lambda: False)
-        answer = Body(connection, lambda: self._connections.keep(origin, connection), said_all)
-        return httpx2.Response(head.status, headers=head.headers, stream=answer)
+        answer = _Body(connection, lambda: self._connections.keep(origin, connection), said_all)
+        return httpx2.Response(head.status, headers=head.headers, stream=answer, extensions={POUR: connection.pour})
 
     async def aclose(self) -> None:
         """Closes every connection; returns when they are closed."""
         await self._connections.close()
 
 
-class Body(httpx2.AsyncByteStream):
+class _Body(httpx2.AsyncByteStream):
     """A response's body, a read at a time. Closing it before its end closes the connection, unless all was said."""
 
     def __init__(self, connection: Connection, keep: Callable[[], None], said_all: Callable[[], bool]) -> None:
@@ -65,10 +68,6 @@ class Body(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self._connection.read():
             yield data
-
-    async def pour(self, sink: Sink) -> None:
-        """The same, into a function: called within the read itself, until it says that it has enough."""
-        await self._connection.pour(sink)
 
     async def aclose(self) -> None:
         if not self._closed:
