@@ -30,6 +30,8 @@ from functions.common.turns import STREAMING, TurnView
 Answer = Response | EventStreamResponse
 # A turn's claim is written beside the model call, so whoever asks about a turn may be quicker, by a write's milliseconds.
 _CLAIM_PAUSES_S: Final = (0.1, 0.2, 0.4)
+# Of the event loop: the turn begins, and its request leaves on a connection that lies open. The response's head can wait for it.
+_ROUNDS_TO_MODEL: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Routes:
         turn = self.turns.start(asked, deadline)
         if turn is None:
             return self._replay(asked.head.turn_id, caller, after=0)
+        for _ in range(_ROUNDS_TO_MODEL):
+            await asyncio.sleep(0)
         return EventStreamResponse(turn.log, settings.timing.keepalive_s)
 
     async def turn(self, request: Request, caller: Caller) -> Answer:

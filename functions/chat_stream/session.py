@@ -30,6 +30,7 @@ class Session:
         self._credentials: Credentials | None = None
         self._sign: Any = None
         self._request: Any = None
+        self._region: str | None = None
         self._endpoints: dict[str, str] = {}
 
     def prepare(self) -> None:
@@ -43,6 +44,7 @@ class Session:
         self._sign, self._request = SigV4Auth, AWSRequest
         self._core = botocore.session.get_session()
         self._own_way_to_credentials()
+        self._region = self._core.get_config_variable("region")
         self.prepared = True
 
     def drop_connections(self) -> None:
@@ -67,17 +69,14 @@ class Session:
         try:
             if self._credentials is None:
                 self._credentials = self._core.get_credentials()
-            if self._credentials is None:
-                raise NotReady("there are no credentials")
+            if self._credentials is None or not self._region:
+                raise NotReady("there are no credentials" if self._region else "AWS_REGION is not set")
             self._credentials.get_frozen_credentials()
         except (BotoCoreError, RuntimeError) as error:  # RuntimeError: what came was out of date, too
             raise NotReady from error
 
     def endpoint(self, service: str) -> str:
-        """The service's base URL, as botocore's clients find it: configured (AWS_ENDPOINT_URL…), or the region's own.
-
-        Raises NotReady.
-        """
+        """The service's base URL, as botocore's clients find it: configured (AWS_ENDPOINT_URL…), or the region's own."""
         if service not in self._endpoints:
             from botocore.configprovider import ConfiguredEndpointProvider
             from botocore.regions import EndpointResolver
@@ -87,7 +86,7 @@ class Session:
             if not given:
                 known: Any = EndpointResolver(core.get_data("endpoints")).construct_endpoint(
                     service,
-                    self.region,
+                    self._region,
                     use_dualstack_endpoint=core.get_config_variable("use_dualstack_endpoint"),
                     use_fips_endpoint=core.get_config_variable("use_fips_endpoint"),
                 )
@@ -95,20 +94,12 @@ class Session:
             self._endpoints[service] = given.rstrip("/") + "/"
         return self._endpoints[service]
 
-    @property
-    def region(self) -> str:
-        """Raises NotReady."""
-        region: str | None = self._core.get_config_variable("region")
-        if not region:
-            raise NotReady("AWS_REGION is not set")
-        return region
-
     def signed(self, service: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """The head of a POST to the service's root with these headers, signed (SigV4)."""
         url = self.endpoint(service)
         credentials = self._credentials.get_frozen_credentials() if self._credentials else None
         request = self._request("POST", url, headers=headers, data=body)
-        self._sign(credentials, service, self.region).add_auth(request)
+        self._sign(credentials, service, self._region).add_auth(request)
         parts = urlsplit(url)
         lines = [
             f"POST {parts.path} HTTP/1.1",

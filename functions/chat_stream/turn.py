@@ -154,11 +154,9 @@ class Turn:
     def _take(self, pieces: list[Piece]) -> None:
         if self._ended.done():  # and about to be closed
             return
-        if self._last_piece is None:
-            self._first_piece = self._loop.time()
-            ttft_ms = round((self._first_piece - self._began) * 1000, 1)
-            logger.info("first token", extra={"turn_id": self.head.turn_id, "ttft_ms": ttft_ms})
         self._last_piece = self._loop.time()
+        if self._first_piece is None:
+            self._first_piece = self._last_piece
         for piece in pieces:
             size = len(piece.content) if piece.content.isascii() else len(piece.content.encode())
             if size > self._room:
@@ -297,6 +295,7 @@ class Turn:
                 "status": status,
                 "code": error.code if error else None,
                 "duration_ms": round((self._loop.time() - self._began) * 1000),
+                "ttft_ms": None if self._first_piece is None else round((self._first_piece - self._began) * 1000, 1),
                 "output_tokens": usage.output_tokens if usage else None,
             },
         )

@@ -8,13 +8,14 @@ PyJWT does the cryptography. Its own PyJWKClient is not used: it asks the issuer
 forged tokens becomes a flood of requests.
 """
 
+import hashlib
 import json
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jwt
 
@@ -28,6 +29,10 @@ _MAX_JWKS_BYTES: Final = 512 * 1024
 _MAX_TOKEN_CHARS: Final = 16 * 1024
 _MAX_SUB_CHARS: Final = 255  # OpenID Connect Core section 2: sub "MUST NOT exceed 255 ASCII characters"
 _LEEWAY_S: Final = 5
+_SEEN_S: Final = (
+    300.0  # a token that held is checked again after this: a signature takes 0.3 ms, and a client sends many requests
+)
+_MOST_SEEN: Final = 1000
 
 
 class Unauthenticated(Exception):
@@ -63,6 +68,13 @@ class AuthSettings:
         return cls(issuer, audience, env.get("WORKSPACES_CLAIM") or "workspaces")
 
 
+class _Seen(NamedTuple):
+    """A token that held: its caller, and the time until which that need not be checked again."""
+
+    caller: Caller
+    until: float
+
+
 class TokenVerifier:
     """Says who a token speaks for. Safe to share between threads."""
 
@@ -73,6 +85,7 @@ class TokenVerifier:
         self._tried_at: float | None = None
         self._fetched_at = 0.0
         self._lock = threading.Lock()
+        self._seen: dict[bytes, _Seen] = {}
 
     def verify(self, authorization: str | None) -> Caller:
         """The caller of an `Authorization` header; raises Unauthenticated or NeedKeys. No I/O."""
@@ -81,6 +94,15 @@ class TokenVerifier:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > _MAX_TOKEN_CHARS:
             raise Unauthenticated("no bearer token")
+        digest = hashlib.sha256(token.encode()).digest()
+        if (seen := self._seen.get(digest)) is None or seen.until <= time.time():
+            seen = self._check(token)
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen[digest] = seen
+        return seen.caller
+
+    def _check(self, token: str) -> "_Seen":
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in ALGORITHMS:
@@ -88,7 +110,7 @@ class TokenVerifier:
             claims = self._decode(token, self._key(header.get("kid")))
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(type(error).__name__) from None
-        return self._caller(claims)
+        return _Seen(self._caller(claims), min(int(claims["exp"]), time.time() + _SEEN_S))
 
     @property
     def stale(self) -> bool:
@@ -105,6 +127,7 @@ class TokenVerifier:
                 self._tried_at = self._clock()
                 try:
                     self._keys = self._fetch()
+                    self._seen.clear()  # a key may be gone
                     self._fetched_at = self._clock()
                 except (OSError, ValueError, KeyError, jwt.PyJWTError) as error:
                     if self._keys is None:

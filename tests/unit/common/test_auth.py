@@ -278,6 +278,48 @@ def test_a_token_of_the_retired_key_is_refused_after_the_rotation(stage: Stage) 
     stage.refuses(old)
 
 
+def test_a_token_that_was_checked_is_not_checked_again_for_a_while(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = stage.provider.token()
+    decoded: list[str] = []
+    decode = jwt.decode
+
+    def counted(token: str, *given: Any, **options: Any) -> Any:
+        decoded.append(token)
+        return decode(token, *given, **options)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+
+    assert {stage.caller(token).user_id for _ in range(3)} == {"alice"}
+    assert len(decoded) == 1
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 301)
+    assert stage.caller(token).user_id == "alice"
+    assert len(decoded) == 2
+
+
+def test_a_token_that_was_checked_ends_when_it_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    token = stage.provider.token(exp=int(now) + 10)
+    assert stage.caller(token).user_id == "alice"
+
+    verifier = stage.verifier
+    monkeypatch.setattr("functions.common.auth._LEEWAY_S", -30)  # its end is 10 s off: as if the clock were at it
+    assert stage.caller(token).user_id == "alice", "it is not checked before its end"
+    monkeypatch.setattr(time, "time", lambda: now + 11)
+    with pytest.raises(Unauthenticated):
+        verifier.verify(f"Bearer {token}")
+
+
+def test_a_token_that_was_checked_goes_with_its_key(stage: Stage) -> None:
+    token = stage.provider.token()
+    assert stage.caller(token).user_id == "alice"
+    stage.provider.rotate()
+    stage.clock.now += COOL_DOWN_S
+    stage.verifier.refresh()
+
+    assert stage.refuses(token) == "unknown key"
+
+
 def test_cached_keys_outlive_an_outage(stage: Stage) -> None:
     token = stage.provider.token()
     stage.caller(token)
