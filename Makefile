@@ -3,6 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-slow soak lambda-tools web-dev web-build web-test bench bench-peers bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
 BIN := .venv/bin
+# Images for containers like to set this; each of the many processes here would then compile all it imports anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
