@@ -7,6 +7,7 @@ transaction another call reads half of it, and a write beside a failing one is l
 import threading
 from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, Final
 
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
@@ -25,7 +26,7 @@ class AtomicMotoServer(ThreadedMotoServer):
     def __init__(self, port: int = 0, faulty: bool = False) -> None:
         super().__init__("127.0.0.1", port, verbose=False)
         moto_transactions.install()  # they run one at a time here
-        self._dispatch = DomainDispatcherApplication(create_backend_app)
+        self._dispatch = _dispatcher()
         self._one_at_a_time = threading.Lock()
         self._app = FaultyAws(self._answer) if faulty else self._answer
 
@@ -39,3 +40,10 @@ class AtomicMotoServer(ThreadedMotoServer):
         with self._one_at_a_time if dynamodb else nullcontext():
             answer: Iterable[bytes] = self._dispatch(environ, start_response)
         return answer
+
+
+def _dispatcher() -> DomainDispatcherApplication:
+    """moto's choice of a service by host, made once for each: it lists its own directory and tries hundreds of patterns."""
+    made: Any = DomainDispatcherApplication(create_backend_app)
+    made.get_backend_for_host = cache(made.get_backend_for_host)
+    return made  # type: ignore[no-any-return]

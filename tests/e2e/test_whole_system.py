@@ -16,7 +16,9 @@ from functions.common import turns
 from functions.common.ids import new_id
 from functions.common.sse import SSEDecoder
 from local.system import LocalSystem
+from tests.support import http
 from tests.support.chat import Api, Seen, read, user
+from tests.support.waiting import until
 
 PACE = {"FAKE_LLM_TTFT_MS": "1000", "FAKE_LLM_DELAY_MS": "40", "FAKE_LLM_TOKENS": "50"}
 SETTLE_DELAY_S = 4
@@ -42,7 +44,7 @@ def curl(url: str, body: Any) -> "subprocess.Popen[bytes]":
     )
 
 
-def watch(process: "subprocess.Popen[bytes]", until: Callable[[Seen], bool] = lambda _: False) -> list[Seen]:
+def watch(process: "subprocess.Popen[bytes]", last: Callable[[Seen], bool] = lambda _: False) -> list[Seen]:
     """What curl prints, with the time of each event, to its end or to the event asked for."""
     assert process.stdout is not None
     decoder = SSEDecoder()
@@ -50,18 +52,9 @@ def watch(process: "subprocess.Popen[bytes]", until: Callable[[Seen], bool] = la
     while chunk := os.read(process.stdout.fileno(), 65536):
         for message in decoder.feed(chunk):
             events.append(Seen(int(message.id or 0), json.loads(message.data), time.monotonic()))
-            if until(events[-1]):
+            if last(events[-1]):
                 return events
     return events
-
-
-def eventually(look: Callable[[], Any], seconds: float = 15) -> Any:
-    """What `look` returns once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
-    return found
 
 
 def healthy(api: Api) -> bool:
@@ -75,7 +68,7 @@ def test_the_first_message_ever_with_curl(api: Api) -> None:
     with LocalSystem(PACE) as cold, curl(cold.url, {"messages": [user("hi")]}) as process:
         asked = time.monotonic()
         events = watch(process)
-        conversation = httpx2.get(f"{cold.url}/api/conversations/{events[-1].event['conversationId']}").json()
+        conversation = http.get(f"{cold.url}/api/conversations/{events[-1].event['conversationId']}").json()
 
     assert events[0].type == "start"
     tokens = [event for event in events if event.type == "token"]
@@ -99,11 +92,11 @@ def test_the_first_message_ever_with_curl(api: Api) -> None:
 
 def test_curl_killed_in_mid_stream_loses_nothing(system: LocalSystem, api: Api) -> None:
     with curl(system.url, {"messages": [user("hi")]}) as process:
-        events = watch(process, until=lambda event: event.type == "token")
+        events = watch(process, last=lambda event: event.type == "token")
         process.kill()
     turn_id = events[0].event["turnId"]
 
-    turn = eventually(lambda: (found := api.turn(turn_id))["status"] == "complete" and found.get("conversationId") and found)
+    turn = until(lambda: (found := api.turn(turn_id))["status"] == "complete" and found.get("conversationId") and found)
 
     conversation = api.http.get(f"/api/conversations/{turn['conversationId']}").json()
     answer = conversation["messages"][-1]
@@ -114,9 +107,9 @@ def test_curl_killed_in_mid_stream_loses_nothing(system: LocalSystem, api: Api) 
 
 def test_the_streaming_process_killed_in_mid_stream(system: LocalSystem) -> None:
     with curl(system.workers[0], {"messages": [user("a long story, please")]}) as process:
-        first = watch(process, until=lambda event: event.type == "token")
+        first = watch(process, last=lambda event: event.type == "token")
         late_enough = first[-1].at + 1.2
-        events = first + watch(process, until=lambda event: event.type == "token" and event.at > late_enough)
+        events = first + watch(process, last=lambda event: event.type == "token" and event.at > late_enough)
         killed_at = time.monotonic()
         system.kill_chat_worker(0)
         events += watch(process)
@@ -140,7 +133,7 @@ def test_the_streaming_process_killed_in_mid_stream(system: LocalSystem) -> None
         )["Items"][0]
         return item if item["status"]["S"] == "interrupted" else None
 
-    stored = eventually(settled, SETTLE_DELAY_S + 10)
+    stored = until(settled, SETTLE_DELAY_S + 10)
     assert stored["content"]["S"] == at_once["content"]
     after = api.http.get(f"/api/conversations/{conversation_id}").json()["messages"][-1]
     assert (after["status"], after["content"]) == ("interrupted", at_once["content"])
@@ -155,7 +148,7 @@ def test_stop_from_a_second_connection(system: LocalSystem, api: Api) -> None:
         second = Api(system.url)
         asked = time.monotonic()
         assert second.stop(turn_id).status_code == 202
-    eventually(lambda: second.turn(turn_id)["status"] == "stopped", 3)
+    until(lambda: second.turn(turn_id)["status"] == "stopped", 3)
     assert time.monotonic() - asked < 2
     whole = second.resume(turn_id)
     assert (whole.last["type"], whole.last["status"]) == ("complete", "stopped")
@@ -166,9 +159,7 @@ def test_stop_from_a_second_connection(system: LocalSystem, api: Api) -> None:
 
 def test_another_process_resumes_with_exactly_the_missing_events(system: LocalSystem) -> None:
     one, other = (Api(url) for url in system.workers)
-    eventually(
-        lambda: one.http.get("/api/health").is_success and other.http.get("/api/health").is_success
-    )  # one was killed before
+    until(lambda: one.http.get("/api/health").is_success and other.http.get("/api/health").is_success)  # one was killed before
     turn_id = new_id()
     with one.streaming({"turnId": turn_id, "messages": [user("hi")]}) as response:
         begun = read(response, until="token")
@@ -196,7 +187,7 @@ def test_edit_and_regenerate_make_siblings(api: Api) -> None:
         found = api.http.get(f"/api/conversations/{conversation_id}").json()["messages"]
         return found if len(found) == 5 and all(message["status"] == "complete" for message in found) else None
 
-    messages = {message["id"]: message for message in eventually(stored)}
+    messages = {message["id"]: message for message in until(stored)}
     assert messages[regenerated.last["turnId"]]["parentId"] == question["id"] == answer["parentId"]
     second_question = messages[messages[edited.last["turnId"]]["parentId"]]
     assert (second_question["content"], second_question["parentId"]) == ("what is 2 + 2?", None)
@@ -205,7 +196,7 @@ def test_edit_and_regenerate_make_siblings(api: Api) -> None:
 
 def test_a_deleted_conversation_stays_deleted_while_its_turn_streams(system: LocalSystem, api: Api) -> None:
     with curl(system.url, {"messages": [user("hi")]}) as process:
-        events = watch(process, until=lambda event: event.type == "conversationCreated")
+        events = watch(process, last=lambda event: event.type == "conversationCreated")
         turn_id, conversation_id = events[0].event["turnId"], events[-1].event["conversationId"]
         assert api.http.delete(f"/api/conversations/{conversation_id}").status_code == 204
         rest = watch(process)

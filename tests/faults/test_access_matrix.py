@@ -20,6 +20,7 @@ from functions.conversations.routes import Routes
 from infra.resources import CONVERSATIONS, TURNS
 from local.model.script import done, finish, token
 from tests.oidc import JWKS, OidcProvider
+from tests.support import http
 from tests.support.chat import Api, Stream, read, settings, user
 from tests.support.system import System
 from tests.support.whole_api import whole_api
@@ -32,8 +33,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SECRET = "alice's secret words"
 ITEM_BYTES = 1024  # one small item: a title, ids and times
 
-# One for all: making a client loads the machine's certificates, which takes longer than a request here.
-CLIENT = httpx2.Client(timeout=20, limits=httpx2.Limits(max_keepalive_connections=0))
+CLIENT = http.client(timeout=20, limits=httpx2.Limits(max_keepalive_connections=0))
 
 Operation = tuple[str, str, str]  # method, path, operation id
 
@@ -367,5 +367,5 @@ def test_each_caller_sees_only_their_own_usage(url: str, provider: OidcProvider,
 
 
 def test_a_stream_of_anothers_turn_is_no_stream(url: str, provider: OidcProvider, alice: Alice) -> None:
-    with httpx2.stream("GET", f"{url}/api/turns/{alice.turn_id}/stream", headers=bearer(provider.token("mallory"))) as response:
+    with CLIENT.stream("GET", f"{url}/api/turns/{alice.turn_id}/stream", headers=bearer(provider.token("mallory"))) as response:
         assert read(response).problem["code"] == "not_found"

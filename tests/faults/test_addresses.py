@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from local.model.script import ScriptedModel, done, finish, token
+from tests.support import http
 from tests.support.chat import user
 from tests.support.system import System
 from tests.support.whole_api import whole_api
@@ -36,7 +36,7 @@ def fields(schema: Any) -> Iterator[tuple[str, Any]]:
 
 def test_no_field_of_any_request_is_an_address(chat_system: System) -> None:
     with whole_api(chat_system) as url:
-        document = httpx2.get(f"{url}/api/openapi.json").json()
+        document = http.get(f"{url}/api/openapi.json").json()
     taken: list[tuple[str, Any]] = []
     for operation in (one for methods in document["paths"].values() for one in methods.values()):
         taken += [(parameter["name"], parameter["schema"]) for parameter in operation.get("parameters", [])]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx2
 import pytest
 import requests
 import schemathesis
@@ -18,6 +17,7 @@ from schemathesis.specs.openapi import checks
 from functions.common.ids import new_id
 from local.model.pace import INSTANT
 from local.model.script import done, finish, token
+from tests.support import http
 from tests.support.chat import user
 from tests.support.system import System, system
 from tests.support.whole_api import whole_api
@@ -79,7 +79,7 @@ def check_answer(status: int, media_type: str, text: str) -> None:
 
 
 def operations(url: str) -> list[Any]:
-    schema = schemathesis.openapi.from_dict(httpx2.get(f"{url}/api/openapi.json").json())
+    schema = schemathesis.openapi.from_dict(http.get(f"{url}/api/openapi.json").json())
     made = []
     for result in schema.get_all_operations():
         assert isinstance(result, Ok)

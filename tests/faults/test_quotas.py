@@ -23,6 +23,7 @@ from local.environment import Ports, aws_environment
 from local.model.script import done, finish, pause, status, token, tokens, usage, wait_for
 from tests.support.chat import Api, Stream, user
 from tests.support.system import System
+from tests.support.waiting import until
 from tests.support.wire import broken, throttled
 
 REFUSED = "quota_exceeded"
@@ -360,13 +361,6 @@ def answers(api: Api) -> bool:
         return api.http.get("/api/health").status_code == 200
     except httpx2.TransportError:
         return False
-
-
-def until(look: Callable[[], Any], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def test_records_of_a_settling_are_not_sent_for_a_refused_turn(chat_system: System) -> None:

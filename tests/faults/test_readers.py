@@ -6,7 +6,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,10 @@ from local.model.script import done, finish, token, wait_for
 from tests.faults.test_quotas import worker
 from tests.support.chat import Api, user
 from tests.support.system import System
+from tests.support.waiting import until
 
 MIB = 1024 * 1024
 READERS = 8
-
-
-def until(look: Callable[[], Any], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def alive() -> dict[str, int]:

@@ -8,7 +8,6 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final, NoReturn
 
-import httpx2
 import pytest
 
 from infra.package.build import DEFAULT_OUT, RUN_SCRIPT, Package, build
@@ -19,6 +18,7 @@ from local.clients import client
 from local.model.pace import INSTANT
 from local.model.script import ScriptedModel
 from tests.oidc import OidcProvider
+from tests.support import http
 from tests.support.function import tools
 from tests.support.function.environment import Code, Function, running, unzip
 from tests.support.function.world import KEY_SECRET, MODEL_KEY, World
@@ -115,7 +115,7 @@ def issuer() -> Iterator[OidcProvider]:
 @pytest.fixture
 def world(aws_endpoint: str, model: ScriptedModel, issuer: OidcProvider, runtime_folder: Path) -> World:
     """With empty tables, an empty queue and the model's key in its secret. The addresses stay the same for the session."""
-    httpx2.post(f"{aws_endpoint}/moto-api/reset").raise_for_status()
+    http.post(f"{aws_endpoint}/moto-api/reset").raise_for_status()
     create_resources(aws_endpoint, visibility_timeout_s=1)
     client("secretsmanager", aws_endpoint).create_secret(Name=KEY_SECRET, SecretString=MODEL_KEY)
     return World(aws_endpoint, model, issuer, runtime_folder)

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,8 @@ from starlette.applications import Starlette
 from functions.chat_stream.app import create_app
 from functions.chat_stream.settings import Settings
 from functions.common.sse import Message, SSEDecoder
+from tests.support import http
+from tests.support.prompt_server import PromptServer
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Api:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx2.Client(base_url=url, timeout=30, headers=headers)
+        self.http = http.client(url, timeout=30, headers=headers)
 
     def close(self) -> None:
         self.http.close()
@@ -125,18 +127,15 @@ class Api:
 def serving(settings: Settings) -> Iterator[str]:
     """The base URL of the function under uvicorn, in a thread; ends its turns when left."""
     app: Starlette = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", access_log=False, lifespan="on", ws="none"))
+    server = PromptServer(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", access_log=False, lifespan="on", ws="none"))
     thread = threading.Thread(target=server.run, name="chat_stream", daemon=True)
     thread.start()
-    while not server.started:
-        if not thread.is_alive():
-            raise RuntimeError("the server did not start")
-        time.sleep(0.005)
+    assert server.serving.wait(20), "the server did not start"
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        server.should_exit = True
         app.state.turns.end_all()
+        server.end()
         thread.join(20)
         assert not thread.is_alive(), "the server did not end"
 
@@ -153,10 +152,3 @@ def settings(model_url: str, turns_table: str, queue_url: str, **env: str) -> Se
             **env,
         }
     )
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.01)

@@ -8,17 +8,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import httpx2
-
 from functions.chat_stream.aws import Aws
 from functions.common import keys
 from functions.common.records import Record, decode
-from infra.resources import CONVERSATIONS, TURNS
-from local.aws import create_resources
+from infra.resources import CONVERSATIONS, PERSIST, TURNS
 from local.clients import client
 from local.environment import aws_environment, queue_url
 from local.model.script import Pace, ScriptedModel
 from local.pump import Pump
+from local.resources import create_queue, create_table
+from tests.support import http
 from tests.support.chat import Api, serving, settings
 from tests.support.wire import Wire
 
@@ -108,8 +107,7 @@ class System:
 def system(endpoint: str, pace: Pace) -> Iterator[System]:
     """A system with nothing stored, on the embedded AWS at `endpoint`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    httpx2.post(f"{endpoint}/moto-api/reset").raise_for_status()
-    create_resources(endpoint, visibility_timeout_s=1)
+    empty_aws(endpoint)
     with ExitStack() as stack:
         tables = {"CONVERSATIONS_TABLE": CONVERSATIONS.name, "TURNS_TABLE": TURNS.name, "POWERTOOLS_TRACE_DISABLED": "true"}
         stack.enter_context(mock.patch.dict("os.environ", aws_environment(endpoint) | tables))
@@ -119,4 +117,12 @@ def system(endpoint: str, pace: Pace) -> Iterator[System]:
         yield made
 
 
-_client = cache(client)
+def empty_aws(endpoint: str) -> None:
+    """The embedded AWS as it was made, with the tables and the queue."""
+    http.post(f"{endpoint}/moto-api/reset").raise_for_status()
+    for table in (CONVERSATIONS, TURNS):
+        create_table(_client("dynamodb", endpoint), table)
+    create_queue(_client("sqs", endpoint), PERSIST, visibility_timeout_s=1)
+
+
+_client = cache(client)  # making one takes longer than a request

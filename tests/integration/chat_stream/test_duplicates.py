@@ -7,8 +7,9 @@ import pytest
 
 from functions.common.ids import new_id
 from local.model.script import done, finish, pause, token, tokens
-from tests.support.chat import Api, Stream, user, wait_until
+from tests.support.chat import Api, Stream, user
 from tests.support.system import System
+from tests.support.waiting import until
 from tests.support.wire import late
 
 
@@ -99,7 +100,7 @@ def test_a_message_under_the_id_of_another_message_ends_the_turn_and_stores_noth
     first = api.post({"messages": [question]})
     conversation_id, answer_id = first.last["conversationId"], first.last["turnId"]
     branch = [question, {"id": answer_id, "role": "assistant", "content": first.text}]
-    wait_until(lambda: all("content" in message for message in chat_system.messages(conversation_id)))
+    until(lambda: all("content" in message for message in chat_system.messages(conversation_id)))
     before = chat_system.messages(conversation_id)
 
     chat_system.model.plays(tokens(*"abcdefgh", delay_s=0.3), finish(), done())
@@ -110,7 +111,7 @@ def test_a_message_under_the_id_of_another_message_ends_the_turn_and_stores_noth
 
     assert (refused.last["type"], refused.last["code"], refused.last["retryable"]) == ("error", "duplicate_turn", False)
     kept = [*(message["content"] for message in before), "what next?", "abcdefgh"]
-    wait_until(lambda: [message.get("content") for message in chat_system.messages(conversation_id)] == kept)
+    until(lambda: [message.get("content") for message in chat_system.messages(conversation_id)] == kept)
 
 
 def test_a_second_run_whose_tokens_were_shown_already_says_so_and_stores_nothing(chat_system: System) -> None:

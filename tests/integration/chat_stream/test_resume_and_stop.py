@@ -9,8 +9,9 @@ from functions.common.ids import new_id
 from functions.common.turns import read_turn
 from infra.resources import TURNS
 from local.model.script import Step, done, endless, finish, pause, token, tokens, wait_for
-from tests.support.chat import Api, Stream, read, serving, settings, user, wait_until
+from tests.support.chat import Api, Stream, read, serving, settings, user
 from tests.support.system import System
+from tests.support.waiting import until
 from tests.support.wire import late, times
 
 
@@ -141,7 +142,7 @@ def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> Non
         talking = threading.Thread(target=lambda: streams.append(api.say("hi")))
         talking.start()
         chat_system.model.wait_for_request()
-        wait_until(lambda: bool(chat_system.wire.calls("SendMessageBatch")))
+        until(lambda: bool(chat_system.wire.calls("SendMessageBatch")))
     talking.join(10)
     api.close()
 
@@ -154,7 +155,7 @@ def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> Non
 
 
 def wait_for_claim(api: Api, turn_id: str) -> None:
-    wait_until(lambda: api.http.get(f"/api/turns/{turn_id}").status_code == 200)
+    until(lambda: api.http.get(f"/api/turns/{turn_id}").status_code == 200)
 
 
 def wait_for_event(system: System, turn_id: str, number: int) -> None:
@@ -164,7 +165,7 @@ def wait_for_event(system: System, turn_id: str, number: int) -> None:
         view = read_turn(system.dynamodb, TURNS.name, turn_id, "local")
         return view is not None and any(checkpoint.last >= number for checkpoint in view.checkpoints)
 
-    wait_until(there)
+    until(there)
 
 
 def test_a_follower_waits_for_the_end_of_the_log_when_the_answer_is_stored_before_it(chat_system: System) -> None:
@@ -176,7 +177,7 @@ def test_a_follower_waits_for_the_end_of_the_log_when_the_answer_is_stored_befor
     with chat_system.wire.fault("TransactWriteItems", late(1)):
         talking = threading.Thread(target=lambda: streams.append(one.post({"turnId": turn_id, "messages": [user("hi")]})))
         talking.start()
-        wait_until(lambda: other.http.get(f"/api/turns/{turn_id}").json().get("status") == "complete")
+        until(lambda: other.http.get(f"/api/turns/{turn_id}").json().get("status") == "complete")
 
         followed = other.resume(turn_id)
         talking.join(20)

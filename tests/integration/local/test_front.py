@@ -14,6 +14,7 @@ from functions.chat_stream.settings import Limits
 from local import proxy
 from local.model.http import Reply, Request
 from tests.integration.local.served import Upstream, front
+from tests.support import http
 
 STREAM = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]
 
@@ -31,7 +32,7 @@ def url(upstream: Upstream) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=url, trust_env=False) as made:
+    with http.client(url) as made:
         yield made
 
 
@@ -46,7 +47,7 @@ def test_each_route_reaches_the_function_that_answers_it() -> None:
         chat.serving() as chat_url,
         conversations.serving() as conversations_url,
         front([chat_url], conversations_url) as url,
-        httpx2.Client(base_url=url, trust_env=False) as client,
+        http.client(url) as client,
     ):
         to_chat = ["/api/chat", "/api/chat/1", "/api/turns/1", "/api/turns/1/stream", "/api/buds", "/api/health", "/api/config"]
         to_conversations = ["/api/conversations", "/api/conversations/1/export", "/api/usage", "/api/openapi.json"]
@@ -123,8 +124,8 @@ def test_a_cookie_of_one_visitor_is_not_sent_for_the_next(url: str, upstream: Up
         await reply.json(200, {}, [("set-cookie", "session=first; path=/")])
 
     upstream.handler = answer
-    httpx2.get(f"{url}/api/health", trust_env=False)
-    httpx2.get(f"{url}/api/health", trust_env=False)
+    http.get(f"{url}/api/health")
+    http.get(f"{url}/api/health")
     assert "cookie" not in upstream.requests[1].headers
 
 
@@ -219,7 +220,7 @@ def test_a_visitor_that_leaves_within_the_body_sends_nothing_behind(url: str, up
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
-    with httpx2.Client(base_url=url, trust_env=False) as client:
+    with http.client(url) as client:
         assert client.get("/api/health").status_code == 200
     assert [request.path for request in upstream.requests] == ["/api/health"]
 
@@ -240,7 +241,7 @@ def test_a_stream_broken_off_behind_is_broken_off_in_front(client: httpx2.Client
 
 def test_a_process_that_is_down_is_unavailable() -> None:
     with front([dead_port()]) as url:
-        answer = httpx2.post(f"{url}/api/chat", content=b"{}", trust_env=False)
+        answer = http.post(f"{url}/api/chat", content=b"{}")
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "unavailable"
@@ -248,7 +249,7 @@ def test_a_process_that_is_down_is_unavailable() -> None:
 
 def test_while_one_of_two_processes_is_down_the_other_answers_all(upstream: Upstream) -> None:
     with upstream.serving() as base, front([dead_port(), base]) as url:
-        answers = [httpx2.post(f"{url}/api/chat", content=b"{}", trust_env=False).status_code for _ in range(4)]
+        answers = [http.post(f"{url}/api/chat", content=b"{}").status_code for _ in range(4)]
     assert answers == [200] * 4
     assert [request.raw for request in upstream.requests] == [b"{}"] * 4
 
@@ -257,7 +258,7 @@ def test_two_processes_share_the_requests() -> None:
     first, second = Upstream(), Upstream()
     with first.serving() as one, second.serving() as two, front([one, two]) as url:
         for _ in range(6):
-            httpx2.get(f"{url}/api/health", trust_env=False)
+            http.get(f"{url}/api/health")
     assert (len(first.requests), len(second.requests)) == (3, 3)
 
 
@@ -279,7 +280,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_the_web_client_is_served_and_its_own_routes_get_its_page(site: Path) -> None:
-    with front([dead_port()], site=site) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+    with front([dead_port()], site=site) as url, http.client(url) as client:
         for path in ("/", "/index.html", "/c/01a2049d-ce80-756f-896e-94bbe1fc2168"):
             page = client.get(path)
             assert (page.text, page.headers["cache-control"]) == ("<p>the client</p>", "no-cache")

@@ -8,11 +8,12 @@ import pytest
 
 from local.lambda_url import FunctionUrl
 from tests.integration.local.served import application
+from tests.support import http
 
 
 def call(handler: Any, method: str = "GET", path: str = "/api/conversations", **options: Any) -> httpx2.Response:
     with application(FunctionUrl("conversations", handler)) as url:
-        return httpx2.request(method, url + path, trust_env=False, **options)
+        return http.request(method, url + path, **options)
 
 
 def test_the_handler_gets_a_function_urls_event_and_a_context() -> None:
@@ -79,7 +80,7 @@ def test_an_instance_runs_one_invocation_at_a_time() -> None:
 
         def ask() -> None:
             both_sent.wait()
-            httpx2.get(url, trust_env=False)
+            http.get(url)
 
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for thread in threads:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,12 @@ import httpx2
 import pytest
 
 from local.system import LocalSystem
+from tests.support import http
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 QUICK = {"FAKE_LLM_TTFT_MS": "20", "FAKE_LLM_DELAY_MS": "1"}
 QUESTION = {"messages": [{"role": "user", "content": "hi"}]}
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
@@ -38,7 +33,7 @@ def alive(pid: int) -> bool:
 
 
 def healthy(system: LocalSystem) -> bool:
-    return httpx2.get(f"{system.url}/api/health", trust_env=False).status_code == 200
+    return http.get(f"{system.url}/api/health").status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +43,7 @@ def system() -> Iterator[LocalSystem]:
 
 
 def client(system: LocalSystem) -> httpx2.Client:
-    return httpx2.Client(base_url=system.url, trust_env=False, timeout=20)
+    return http.client(system.url, timeout=20)
 
 
 def last_event(text: str) -> dict[str, Any]:
@@ -60,14 +55,14 @@ def test_a_message_is_answered_stored_and_read_back(system: LocalSystem) -> None
     with client(system) as api:
         complete = last_event(api.post("/api/chat", json=QUESTION).text)
         assert (complete["type"], complete["status"], complete["durable"]) == ("complete", "complete", True)
-        wait_until(lambda: api.get(f"/api/conversations/{complete['conversationId']}").status_code == 200)
+        until(lambda: api.get(f"/api/conversations/{complete['conversationId']}").status_code == 200)
         messages = api.get(f"/api/conversations/{complete['conversationId']}").json()["messages"]
     assert [message["role"] for message in messages] == ["user", "assistant"]
 
 
 def test_every_worker_answers_itself_too(system: LocalSystem) -> None:
     assert len(set(system.workers)) == 2
-    assert [httpx2.get(f"{url}/api/health", trust_env=False).status_code for url in system.workers] == [200, 200]
+    assert [http.get(f"{url}/api/health").status_code for url in system.workers] == [200, 200]
 
 
 def test_the_tables_and_queues_are_within_reach_of_a_test(system: LocalSystem) -> None:
@@ -86,7 +81,7 @@ def test_a_killed_worker_is_started_again_while_the_other_answers(system: LocalS
     assert all(healthy(system) for _ in range(4))
     system.wait_for_restart()
     assert system.state["chat"][0]["pid"] != before
-    wait_until(lambda: _answers(system.workers[0]))
+    until(lambda: _answers(system.workers[0]))
     assert any("chat_stream-1 ended (SIGKILL); starting it again" in line for line in system.log)
 
 
@@ -96,20 +91,20 @@ def test_a_killed_persist_is_started_again_and_stores_what_waited(system: LocalS
         complete = last_event(api.post("/api/chat", json=QUESTION).text)
         system.wait_for_restart()
         turn = f"/api/turns/{complete['turnId']}"
-        wait_until(lambda: api.get(turn).json().get("conversationId") is not None)
+        until(lambda: api.get(turn).json().get("conversationId") is not None)
 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/api/health", trust_env=False).status_code == 200
+        return http.get(f"{url}/api/health").status_code == 200
     except httpx2.TransportError:
         return False
 
 
 def test_the_log_is_for_people(system: LocalSystem) -> None:
     body = {"messages": [{"role": "user", "content": "hi"}]}
-    assert httpx2.post(f"{system.url}/api/chat", json=body, timeout=30).is_success
-    wait_until(lambda: any("chat_stream" in line and "turn ended" in line for line in system.log))
+    assert http.post(f"{system.url}/api/chat", json=body, timeout=30).is_success
+    until(lambda: any("chat_stream" in line and "turn ended" in line for line in system.log))
     assert not [line for line in system.log if line.startswith("{")]
     assert not [line for line in system.log if "Traceback" in line]
 
@@ -142,7 +137,7 @@ def test_ending_it_within_a_turn_ends_the_turns_stream_properly() -> None:
 def test_killing_the_main_process_or_the_store_leaves_no_orphan(name: str) -> None:
     with LocalSystem(QUICK) as system:
         os.kill(system.pid if name == "main" else system.pids["aws"], signal.SIGKILL)
-        wait_until(lambda: not [pid for pid in system.pids.values() if alive(pid)])
+        until(lambda: not [pid for pid in system.pids.values() if alive(pid)])
         assert system.stop() != 0
 
 
