@@ -15,11 +15,14 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
+from local import moto_expressions
+
 _MOTO: Final = DynamoDBBackend.transact_write_items
 
 
 def install() -> None:
     """From here on every transaction of this process is undone from such a copy. Transactions must not run side by side."""
+    moto_expressions.install()
     DynamoDBBackend.transact_write_items = _transact_write_items  # type: ignore[assignment, method-assign]
 
 

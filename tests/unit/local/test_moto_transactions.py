@@ -60,3 +60,34 @@ def test_a_transaction_that_holds_is_written(dynamodb: Any) -> None:
     dynamodb.transact_write_items(TransactItems=[_set("a", "1", "old")])
     dynamodb.transact_write_items(TransactItems=[_set("a", "1", "new"), _set("b", "1", "new")])
     assert _said(dynamodb) == {"a/1": "new", "b/1": "new"}
+
+
+def test_an_expression_that_was_read_before_is_read_right_with_other_names_values_and_items(dynamodb: Any) -> None:
+    def put(sk: str, name: str, text: str) -> dict[str, Any]:
+        answer = dynamodb.update_item(
+            TableName=TURNS.name,
+            Key=_key("a", sk),
+            UpdateExpression="SET #name = if_not_exists(#name, :text) ADD times :one REMOVE gone",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":text": {"S": text}, ":one": {"N": "1"}},
+            ReturnValues="ALL_NEW",
+        )
+        return {key: next(iter(value.values())) for key, value in answer["Attributes"].items() if key not in {"pk", "sk"}}
+
+    assert put("1", "said", "one") == {"said": "one", "times": "1"}
+    assert put("1", "said", "two") == {"said": "one", "times": "2"}
+    assert put("1", "heard", "two") == {"said": "one", "heard": "two", "times": "3"}
+    assert put("2", "said", "two") == {"said": "two", "times": "1"}
+
+
+@pytest.mark.parametrize("wrong", ["SET said = :text SET heard = :text", "SET said = :text, said = :text", "SET pk = :text"])
+def test_an_expression_that_dynamodb_refuses_is_refused_each_time(dynamodb: Any, wrong: str) -> None:
+    for _ in range(2):
+        with pytest.raises(dynamodb.exceptions.ClientError, match="ValidationException"):
+            dynamodb.update_item(
+                TableName=TURNS.name,
+                Key=_key("a", "1"),
+                UpdateExpression=wrong,
+                ExpressionAttributeValues={":text": {"S": "x"}},
+            )
+    assert _said(dynamodb) == {}
