@@ -13,6 +13,7 @@ import uvicorn
 from local.door import Door
 from local.front import Front
 from local.model.http import Handler, Reply, Request, serve_connection
+from tests.support.prompt_server import PromptServer
 
 Started = Callable[[socket.socket], Awaitable[Callable[[], Awaitable[None]]]]
 
@@ -58,11 +59,11 @@ def application(app: Any) -> Iterator[str]:
     """An ASGI application under uvicorn."""
 
     async def start(listener: socket.socket) -> Callable[[], Awaitable[None]]:
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, http="h11", ws="none"))
+        server = PromptServer(uvicorn.Config(app, lifespan="off", log_config=None, http="h11", ws="none"))
         serving = asyncio.ensure_future(server._serve(sockets=[listener]))
 
         async def stop() -> None:
-            server.should_exit = True
+            server.end()
             await serving
 
         return stop
