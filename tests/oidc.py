@@ -21,6 +21,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/jwks"
+_spare: list[rsa.RSAPrivateKey] = []  # of providers that are gone: making one takes longer than most tests
 
 
 class OidcProvider:
@@ -32,6 +33,7 @@ class OidcProvider:
         self.hits: Counter[str] = Counter()
         self.down = False
         self.keys: list[dict[str, Any]] = []
+        self._made: list[rsa.RSAPrivateKey] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
@@ -39,7 +41,7 @@ class OidcProvider:
         self.rotate()
 
     def __enter__(self) -> Self:
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
         return self
 
@@ -47,10 +49,12 @@ class OidcProvider:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        _spare.extend(self._made)
 
     def rotate(self) -> None:
         """A new key takes the place of the old one."""
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = _spare.pop() if _spare else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._made.append(self.key)
         self.kid = f"key-{time.monotonic_ns()}"
         public = json.loads(RSAAlgorithm.to_jwk(self.key.public_key()))
         self.keys = [{**public, "kid": self.kid, "use": "sig", "alg": "RS256"}]

@@ -64,21 +64,24 @@ class System:
 
     def persisting(self) -> None:
         """From here on the queue is emptied as it fills."""
-        end = threading.Event()
+        end, sent = threading.Event(), threading.Event()
+        self.wire.after("SendMessageBatch", sent.set)
         pump = self.pump()
 
         def run() -> None:
             while not end.is_set():
+                sent.clear()
                 with self._delivering:
                     delivered = pump.deliver()
                 if not delivered:
-                    end.wait(0.02)
+                    sent.wait(0.2)  # what was delayed, or comes again, tells nobody
 
         thread = threading.Thread(target=run, name="pump", daemon=True)
         thread.start()
 
         def stop() -> None:
             end.set()
+            sent.set()
             thread.join(10)
 
         self._stack.callback(stop)

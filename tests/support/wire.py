@@ -43,6 +43,7 @@ class Wire:
     def __init__(self) -> None:
         self._effects: list[tuple[str, Effect]] = []
         self._calls: list[Call] = []
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._lock = threading.Lock()
         self.bytes_read = 0
 
@@ -79,6 +80,10 @@ class Wire:
         with self._lock:
             return [call for call in self._calls if operation in (None, call.operation)]
 
+    def after(self, operation: str, do: Callable[[], None]) -> None:
+        """From here on, `do` is called after every call of the operation."""
+        self._listeners.append((operation, do))
+
     @contextmanager
     def fault(self, operation: str, effect: Effect) -> Iterator[None]:
         """Plays `effect` on every call of an operation (`SendMessageBatch`), of a service (`sqs`), while the block runs."""
@@ -102,9 +107,12 @@ class Wire:
                 return response
         return None
 
-    def _after_call(self, http_response: AWSResponse, **_: Any) -> None:
+    def _after_call(self, http_response: AWSResponse, model: Any, **_: Any) -> None:
         with self._lock:
             self.bytes_read += len(http_response.content)
+        for operation, do in self._listeners:
+            if operation == model.name:
+                do()
 
 
 class _Raw(io.BytesIO):
