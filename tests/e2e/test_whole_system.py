@@ -21,12 +21,13 @@ from tests.support.chat import Api, Seen, read, user
 from tests.support.waiting import until
 
 PACE = {"FAKE_LLM_TTFT_MS": "1000", "FAKE_LLM_DELAY_MS": "40", "FAKE_LLM_TOKENS": "50"}
+QUICK_START = {**PACE, "FAKE_LLM_TTFT_MS": "100"}
 SETTLE_DELAY_S = 4
 
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[LocalSystem]:
-    with LocalSystem({**PACE, "CHAT_WORKERS": "2", "SETTLE_DELAY_S": str(SETTLE_DELAY_S)}) as system:
+    with LocalSystem({**QUICK_START, "CHAT_WORKERS": "2", "SETTLE_DELAY_S": str(SETTLE_DELAY_S)}) as system:
         yield system
 
 
