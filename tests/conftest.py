@@ -7,7 +7,12 @@ import pytest
 
 from local.aws import embedded_aws
 from local.model.pace import INSTANT
+from tests.support import untraced
 from tests.support.system import System, system
+
+
+def pytest_configure() -> None:
+    untraced.install()
 
 
 def pytest_collection_finish() -> None:
