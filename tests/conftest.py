@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from local.aws import embedded_aws
@@ -13,6 +14,9 @@ from tests.support.system import System, system
 
 def pytest_configure() -> None:
     untraced.install()
+    # How long an example takes says more of the machine than of the code; pytest's own limit still holds for the whole test.
+    hypothesis.settings.register_profile("any machine", deadline=None)
+    hypothesis.settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:
