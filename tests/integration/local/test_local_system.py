@@ -78,6 +78,7 @@ def test_the_tables_and_queues_are_within_reach_of_a_test(system: LocalSystem) -
 def test_a_killed_worker_is_started_again_while_the_other_answers(system: LocalSystem) -> None:
     before = system.state["chat"][0]["pid"]
     system.kill_chat_worker(0)
+    until(lambda: not alive(before))  # until then it may have taken a request that it never answers
     assert all(healthy(system) for _ in range(4))
     system.wait_for_restart()
     assert system.state["chat"][0]["pid"] != before
