@@ -70,8 +70,7 @@ class Wire:
             if played is not None:
                 return Head(played.status_code, []), played.content
             answer, content = await send(aws, replace(service, read_s=_PATIENCE_S), head, body)
-            with self._lock:
-                self.bytes_read += len(content)
+            self._came_back(operation, content)
             return answer, content
 
         return sent
@@ -108,10 +107,13 @@ class Wire:
         return None
 
     def _after_call(self, http_response: AWSResponse, model: Any, **_: Any) -> None:
+        self._came_back(model.name, http_response.content)
+
+    def _came_back(self, operation: str, content: bytes) -> None:
         with self._lock:
-            self.bytes_read += len(http_response.content)
-        for operation, do in self._listeners:
-            if operation == model.name:
+            self.bytes_read += len(content)
+        for name, do in self._listeners:
+            if name == operation:
                 do()
 
 
