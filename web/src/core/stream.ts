@@ -1,6 +1,7 @@
 // A turn's events from its beginning to its end, over as many connections as that takes.
 
 import type { Api } from "./api";
+import { Cadence } from "./cadence";
 import { parseEvent, type TurnEvent } from "./events";
 import { backoff, isOffline, pause } from "./pause";
 import { ApiError, Unreachable } from "./problems";
@@ -32,9 +33,7 @@ export class Lost extends Error {
   }
 }
 
-// `readMs` is how long words may gather before the next read: often enough to look continuous. A read per token would cost more than
-// showing it: while nobody reads, the browser collects what comes without waking the page.
-export const TIMING = { readMs: 80, quietMs: 8_000, deadMs: 25_000, lookMs: 1_000 };
+export const TIMING = { quietMs: 8_000, deadMs: 25_000, lookMs: 1_000 };
 const UNKNOWN_TRIES = 4; // the claim of a turn is written beside the model call, so it may be looked for too early
 const REFUSED_TRIES = 6; // some ten seconds: a server that restarts is back by then
 
@@ -121,6 +120,7 @@ async function connect(
     become("streaming");
     const reader = response.body?.getReader();
     const decoder = new SseDecoder();
+    const cadence = new Cadence();
     while (reader) {
       const { done, value } = await reader.read();
       if (done) break;
@@ -132,8 +132,9 @@ async function connect(
         become("streaming");
         if (reading.onMessage(Number(message.id), event)) return true;
       }
-      reading.onRead();
-      await pause(TIMING.readMs, connection.signal);
+      // Not a read per chunk: while nobody reads, the browser collects what comes without waking the page.
+      await cadence.show(reading.onRead);
+      await pause(cadence.waitMs, connection.signal);
     }
     return false;
   } catch (error) {

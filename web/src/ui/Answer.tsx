@@ -14,9 +14,7 @@ export function AnswerText({ home, id }: { home: Home; id: string }) {
   const parser = useRef<StreamedMarkdown | null>(null);
   parser.current ??= new StreamedMarkdown();
   return (
-    <div className={streaming ? "prose growing" : "prose"}>
-      {renderBlocks(parser.current.parse(content, streaming), streaming)}
-    </div>
+    <div className="prose">{renderBlocks(parser.current.parse(content, streaming), streaming)}</div>
   );
 }
 

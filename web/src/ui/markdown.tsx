@@ -1,34 +1,61 @@
 // Markdown to elements. Raw HTML is text, an image is a link, and an address is one to the web or to mail.
 
 import type { Token, Tokens } from "marked";
-import type { ReactElement, ReactNode } from "react";
+import { Fragment, type ReactElement, type ReactNode } from "react";
 import { safeUrl } from "../core/markdown";
 import { strings } from "../strings";
 import { CodeBlock } from "./CodeBlock";
 
 // An element that is the same object again is not rendered again.
 const made = new WeakMap<Token, ReactElement>();
+const madeParts = new WeakMap<Token, ReactElement>();
 
-/** The blocks as elements. All but the last are kept for the next call with the same tokens. */
+// A long answer is a few parts, not hundreds of blocks side by side: React and the browser pass over a whole part.
+const PART = 12;
+// After these alone a part may end: what follows one keeps its distance by itself.
+const PLAIN = new Set(["paragraph", "list", "text"]);
+
+/** The answer as parts of some blocks each. A part that is finished is the same object again at the next call. */
 export function renderBlocks(tokens: readonly Token[], streaming: boolean): ReactElement[] {
-  return tokens.map((token, index) => {
-    const growing = streaming && index === tokens.length - 1;
-    const known = made.get(token);
-    if (known) return known;
-    const element = block(token, growing, index);
-    if (!growing) made.set(token, element);
-    return element;
-  });
+  const shown = tokens.filter((token) => token.type !== "space" && token.type !== "def");
+  const parts: ReactElement[] = [];
+  for (let from = 0; from < shown.length; ) {
+    let to = Math.min(from + PART, shown.length);
+    while (to < shown.length && !PLAIN.has(shown[to - 1]?.type ?? "")) to++;
+    parts.push(part(shown.slice(from, to), parts.length, to < shown.length, streaming));
+    from = to;
+  }
+  return parts;
+}
+
+function part(tokens: readonly Token[], key: number, finished: boolean, streaming: boolean): ReactElement {
+  const first = tokens[0];
+  const known = finished && first && madeParts.get(first);
+  if (known) return known;
+  const element = (
+    <div key={key} className="part">
+      {tokens.map((token, index) => kept(token, !finished && streaming && index === tokens.length - 1, index))}
+    </div>
+  );
+  if (finished && first) madeParts.set(first, element);
+  return element;
+}
+
+function kept(token: Token, growing: boolean, index: number): ReactElement {
+  const element = made.get(token) ?? block(token, growing, index);
+  if (!growing) made.set(token, element);
+  return element;
 }
 
 // A function, not a component: each would be one more to render per token.
 function block(token: Token, growing: boolean, index: number): ReactElement {
   const key = `${index}`;
+  const mark = growing ? "growing" : undefined;
   switch (token.type) {
     case "heading": {
       const Heading = `h${Math.min(6, (token as Tokens.Heading).depth + 2)}` as "h3";
       return (
-        <Heading key={key} dir="auto" className={`level${(token as Tokens.Heading).depth}`}>
+        <Heading key={key} dir="auto" className={`level${(token as Tokens.Heading).depth}${growing ? " growing" : ""}`}>
           {inline(token.tokens)}
         </Heading>
       );
@@ -52,7 +79,7 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
     case "paragraph":
     case "text":
       return (
-        <p key={key} dir="auto">
+        <p key={key} dir="auto" className={mark}>
           {token.tokens ? inline(token.tokens) : decoded((token as Tokens.Text).text)}
         </p>
       );
@@ -62,12 +89,13 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
           {token.raw.trim()}
         </p>
       );
-    default: // blank lines, definitions
-      return <span key={key} hidden />;
+    default: // blank lines and definitions inside another block
+      return <Fragment key={key} />;
   }
 }
 
 function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
+  const mark = growing ? "growing" : undefined;
   const items = token.items.map((item, index) => (
     <li key={index} className={item.task ? "task" : undefined}>
       {item.task && (
@@ -92,11 +120,11 @@ function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
     </li>
   ));
   return token.ordered ? (
-    <ol key={key} start={token.start === "" ? 1 : token.start} dir={directionOf(token.raw)}>
+    <ol key={key} className={mark} start={token.start === "" ? 1 : token.start} dir={directionOf(token.raw)}>
       {items}
     </ol>
   ) : (
-    <ul key={key} dir={directionOf(token.raw)}>
+    <ul key={key} className={mark} dir={directionOf(token.raw)}>
       {items}
     </ul>
   );
