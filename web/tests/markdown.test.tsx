@@ -53,7 +53,25 @@ it("keeps finished blocks the same objects while the last one grows", () => {
   const before = parser.parse("One.\n\nTwo.\n\nThr", true);
   const after = parser.parse("One.\n\nTwo.\n\nThree.", true);
   expect(after[0]).toBe(before[0]);
-  expect(renderBlocks(after, true)[0]).toBe(renderBlocks(before, true)[0]);
+});
+
+it("makes a part of a long answer once, and none of its blocks moves when another is added", () => {
+  const parser = new StreamedMarkdown();
+  const paragraphs = Array.from({ length: 30 }, (_, index) => `Paragraph ${index}.`);
+  const before = renderBlocks(parser.parse(paragraphs.slice(0, 20).join("\n\n"), true), true);
+  const after = renderBlocks(parser.parse(paragraphs.join("\n\n"), true), true);
+  expect(after[0]).toBe(before[0]);
+  expect(after.length).toBeGreaterThan(before.length);
+  const shown = render(<div>{after}</div>).container;
+  expect([...shown.querySelectorAll(".part > p")].map((one) => one.textContent)).toEqual(paragraphs);
+});
+
+it("ends no part after a heading or a table: what follows one stands as near to it everywhere", () => {
+  const text = Array.from({ length: 40 }, (_, index) => `## Heading ${index}\n\nText ${index}.`).join("\n\n");
+  const { container } = render(<div>{renderBlocks(new StreamedMarkdown().parse(text, false), false)}</div>);
+  const last = [...container.querySelectorAll(".part > :last-child")].map((one) => one.tagName);
+  expect(last.length).toBeGreaterThan(3);
+  expect(new Set(last)).toEqual(new Set(["P"]));
 });
 
 it("closes what is open at the end of a growing text", () => {

@@ -13,9 +13,7 @@ export function AnswerText({ home, id }: { home: Home; id: string }) {
   const streaming = useMessage(home, id, (message) => message?.status === "streaming");
   const parser = useRef<StreamedMarkdown | null>(null);
   parser.current ??= new StreamedMarkdown();
-  return (
-    <div className="prose">{renderBlocks(parser.current.parse(content, streaming), streaming)}</div>
-  );
+  return <div className="prose">{renderBlocks(parser.current.parse(content, streaming), streaming)}</div>;
 }
 
 export function Reasoning({ home, id }: { home: Home; id: string }) {

@@ -1,13 +1,10 @@
-// A block of code: shown as plain text at once, coloured as soon as the highlighter is there.
+// A block of code: shown as plain text at once, coloured as soon as its colours are there.
 
-import type { Element, Root, Text } from "hast";
-import { memo, type ReactNode, useEffect, useRef, useState } from "react";
+import { memo, type ReactElement } from "react";
 import { strings } from "../strings";
 import { CopyButton } from "./CopyButton";
-
-type Highlighted = { code: string; tree: Root };
-const AFTER_MS = 120; // while a block grows it is coloured a few times a second, and what came since is plain
-const LONGEST = 40_000;
+import { useColours } from "./colours";
+import type { Piece } from "./highlight";
 
 export const CodeBlock = memo(function CodeBlock({
   code,
@@ -18,30 +15,7 @@ export const CodeBlock = memo(function CodeBlock({
   language: string;
   growing: boolean;
 }) {
-  const [coloured, setColoured] = useState<Highlighted | null>(null);
-  const latest = useRef(code);
-  latest.current = code;
-  const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
-  useEffect(() => {
-    if (!language || code.length > LONGEST || timer.current !== null) return;
-    timer.current = setTimeout(
-      async () => {
-        const { highlight } = await import("./highlight");
-        timer.current = null;
-        const tree = highlight(language, latest.current);
-        if (tree) setColoured({ code: latest.current, tree });
-      },
-      growing ? AFTER_MS : 0,
-    );
-  }, [code, language, growing]);
-  useEffect(
-    () => () => {
-      if (timer.current !== null) clearTimeout(timer.current);
-      timer.current = null;
-    },
-    [],
-  );
-  const known = coloured && code.startsWith(coloured.code) ? coloured : null;
+  const coloured = useColours(code, language, growing);
   return (
     <figure className="code" dir="ltr">
       <figcaption>
@@ -51,23 +25,33 @@ export const CodeBlock = memo(function CodeBlock({
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: wide code is scrolled by keyboard, too */}
       <pre tabIndex={0}>
         <code>
-          {known ? nodes(known.tree.children) : null}
-          {known ? code.slice(known.code.length) : code}
+          {coloured.lines.map(line)}
+          {code.slice(coloured.text.length)}
         </code>
       </pre>
     </figure>
   );
 });
 
-function nodes(children: readonly (Root["children"][number] | Element["children"][number])[]): ReactNode[] {
-  return children.map((node, key) => {
-    if (node.type === "text") return (node as Text).value;
-    if (node.type !== "element") return null;
-    const names = node.properties.className;
-    return (
-      <span key={key} className={Array.isArray(names) ? names.join(" ") : undefined}>
-        {nodes(node.children)}
-      </span>
-    );
-  });
+// A line that is the same object again is not rendered again.
+const made = new WeakMap<Piece[], ReactElement>();
+
+function line(pieces: Piece[], index: number): ReactElement {
+  const known = made.get(pieces);
+  if (known) return known;
+  const element = (
+    <span key={index}>
+      {pieces.map(([classes, text], key) =>
+        classes ? (
+          <span key={key} className={classes}>
+            {text}
+          </span>
+        ) : (
+          text
+        ),
+      )}
+    </span>
+  );
+  made.set(pieces, element);
+  return element;
 }

@@ -1,6 +1,6 @@
-// The highlighter and its languages, loaded with the first block of code.
+// The highlighter and its languages: code in, lines of coloured pieces out. The page leaves this to a worker.
 
-import type { Root } from "hast";
+import type { ElementContent, Root } from "hast";
 import bash from "highlight.js/lib/languages/bash";
 import c from "highlight.js/lib/languages/c";
 import cpp from "highlight.js/lib/languages/cpp";
@@ -32,8 +32,32 @@ const lowlight = createLowlight({
   swift, typescript, xml, yaml,
 });
 
-/** The code as a tree of coloured spans; null for a language not known here. */
-export function highlight(language: string, code: string): Root | null {
+/** A piece of a line: its classes, and its text. The last piece of every line but the last ends with the line's break. */
+export type Piece = readonly [classes: string, text: string];
+
+/** The code as lines; null for a language not known here. */
+export function highlight(language: string, code: string): Piece[][] | null {
   const name = language.toLowerCase();
-  return lowlight.registered(name) ? lowlight.highlight(name, code) : null;
+  if (!lowlight.registered(name)) return null;
+  const lines: Piece[][] = [[]];
+  collect(lowlight.highlight(name, code).children, "", lines);
+  return lines;
+}
+
+function collect(
+  nodes: readonly (Root["children"][number] | ElementContent)[],
+  classes: string,
+  lines: Piece[][],
+): void {
+  for (const node of nodes) {
+    if (node.type === "element") {
+      const names = node.properties.className;
+      collect(node.children, [classes, ...(Array.isArray(names) ? names : [])].join(" ").trim(), lines);
+    } else if (node.type === "text") {
+      for (const text of node.value.split(/(?<=\n)/)) {
+        lines.at(-1)?.push([classes, text]);
+        if (text.endsWith("\n")) lines.push([]);
+      }
+    }
+  }
 }
