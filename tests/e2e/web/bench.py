@@ -1,34 +1,22 @@
-"""`make bench-web`: the client's figures, in a real browser over the local system, beside their goals (docs, "Speed").
-
-Main-thread work is the browser's own account of its thread's CPU (CDP `Performance.getMetrics`, TaskDuration: scripts,
-layout, paint, what the browser itself does), at four times CPU throttling.
-"""
+"""`make bench-web`: the client's figures, in a real browser over the local system, beside their goals (docs, "Speed")."""
 
 import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from local.model.script import ScriptedModel, Step, done, finish, token, tokens, usage
+from local.model.script import ScriptedModel, done, finish, token, tokens, usage
 from local.system import LocalSystem
 from tests.e2e.web.conftest import FLAGS
+from tests.e2e.web.main_thread import Row, main_thread
 from tests.e2e.web.window import Window
 
-TOKENS: Final = 2_000
-PER_SECOND: Final = 100
 PASSAGES: Final = 7
 ROOT: Final = Path(__file__).parents[3]
-
-LONG_TASKS: Final = """
-window.long_tasks = [];
-new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) window.long_tasks.push([Math.round(entry.startTime), Math.round(entry.duration)]);
-}).observe({ type: 'longtask' });
-"""
 
 # React reports commits to this hook; a function component that worked carries the flag 1 (ReactFiberFlags: PerformedWork).
 RENDERS: Final = """
@@ -65,17 +53,6 @@ requestAnimationFrame(look);
 """
 
 
-def answer(count: int, delay_s: float) -> tuple[Step, ...]:
-    """Markdown as models write it: paragraphs, lists, code, about `count` tokens."""
-    sentence = "These are some words of **an answer** that goes on for quite a while,"
-    paragraph = [*sentence.split(" "), "\n\n"]
-    items = ["- ", "one ", "item\n", "- ", "another `item`\n", "\n"]
-    code = ["```python\n", *["total ", "+= ", "1\n"] * 6, "```\n\n"]
-    unit = [*(f"{word} " for word in paragraph[:-1]), "\n\n"] * 4 + items + code
-    words = (unit * (count // len(unit) + 1))[:count]
-    return (tokens(*words, delay_s=delay_s), finish(), usage(5, count), done())
-
-
 def main() -> int:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -87,19 +64,16 @@ def main() -> int:
         with LocalSystem(env) as stack:
             rows = [
                 *renders(browser, stack.url, model),
-                *throttled(browser, stack.url, model),
+                *main_thread(browser, stack.url, model),
                 *passages(browser, stack.url, model),
             ]
         browser.close()
     missed = 0
     for name, value, goal, holds in rows:
         missed += not holds
-        print(f"{name:<58} {value:>16}   goal {goal:<14} {'' if holds else 'MISSED'}")
+        print(f"{name:<62} {value:>16}   goal {goal:<8} {'' if holds else 'MISSED'}")
     print(subprocess.run(["node", "web/scripts/budget.mjs"], cwd=ROOT, capture_output=True, text=True, check=True).stdout, end="")
     return 1 if missed else 0
-
-
-Row = tuple[str, str, str, bool]
 
 
 def renders(browser: Browser, url: str, model: ScriptedModel) -> list[Row]:
@@ -115,29 +89,6 @@ def renders(browser: Browser, url: str, model: ScriptedModel) -> list[Row]:
     commits = page.evaluate("() => window.commits")
     page.context.close()
     return [(f"components rendered per token (most, over {len(commits)} commits)", str(max(commits)), "1", max(commits) == 1)]
-
-
-def throttled(browser: Browser, url: str, model: ScriptedModel) -> list[Row]:
-    page = opened(browser, url, LONG_TASKS)
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # CPU time: other processes do not count
-    ask(page, "Warm up")
-    page.wait_for_url("**/chat/*")
-    page.goto(f"{url}/new")
-    session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
-    model.plays(*answer(TOKENS, 1 / PER_SECOND))
-    page.wait_for_timeout(1_000)
-    page.evaluate("() => { window.long_tasks.length = 0; }")
-    before = task_seconds(session)
-    ask(page, "At length")
-    page.wait_for_url("**/chat/*", timeout=120_000)
-    work_ms = 1000 * (task_seconds(session) - before) / TOKENS
-    longest = max((duration for _, duration in page.evaluate("() => window.long_tasks")), default=0)
-    page.context.close()
-    return [
-        (f"main-thread work per token, 4× throttled, {TOKENS} at {PER_SECOND}/s", f"{work_ms:.2f} ms", "≤ 2 ms", work_ms <= 2),
-        ("longest task meanwhile, 4× throttled", f"{longest} ms" if longest else "none > 50 ms", "≤ 50 ms", longest <= 50),
-    ]
 
 
 def passages(browser: Browser, url: str, model: ScriptedModel) -> list[Row]:
@@ -170,11 +121,6 @@ def opened(browser: Browser, url: str, script: str) -> Page:
 def ask(page: Page, text: str) -> None:
     page.locator("#message").fill(text)
     page.locator("#message").press("Enter")
-
-
-def task_seconds(session: Any) -> float:
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
 
 if __name__ == "__main__":

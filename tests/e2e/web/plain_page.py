@@ -1,4 +1,4 @@
-"""A page that nothing watches: Playwright's own pages have DevTools' network log on, which costs the page a message for every chunk.
+"""A page that nothing watches: Playwright's own have DevTools' network log on, which costs the page a message for every chunk.
 
 Chromium tells a page of each chunk of a response (`OnTransferSizeUpdated`) only while that log is on. So figures of the page's
 main thread are taken in a browser context that Playwright does not know, through the browser's own DevTools session.

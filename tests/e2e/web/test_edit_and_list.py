@@ -55,6 +55,24 @@ def test_an_edit_makes_a_branch_and_both_can_be_shown(open_window: Open, model: 
     assert by_content["Another one"]["parentId"] == by_content["Red."]["id"]
 
 
+def test_editing_the_question_of_a_long_answer_brings_it_into_view_and_its_new_answer_after_it(
+    open_window: Open, model: ScriptedModel
+) -> None:
+    long = "\n\n".join(f"Paragraph {number} of an answer." for number in range(60))
+    window = stored_chat(open_window, model, "At length, please", long)
+    expect(window.page.get_by_text("Paragraph 59 of an answer.")).to_be_in_viewport()
+    answers(model, f"{long}\n\nThe end of it.")
+    window.box.press("ArrowUp")
+    editor = window.page.get_by_role("textbox", name="Edit your message")
+    expect(editor).to_be_focused()
+    expect(editor).to_be_in_viewport()
+    editor.press("End")
+    editor.type(" now")
+    expect(editor).to_be_in_viewport()
+    editor.press("Enter")
+    expect(window.page.get_by_text("The end of it.")).to_be_in_viewport()
+
+
 def test_regenerating_gives_a_second_version_of_the_answer(open_window: Open, model: ScriptedModel) -> None:
     window = stored_chat(open_window, model, "Say something", "Something.")
     answers(model, "Something else.")

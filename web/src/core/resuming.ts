@@ -8,11 +8,14 @@ import { newId } from "./ids";
 import type { Outbox, OutboxEntry } from "./outbox";
 import { ApiError } from "./problems";
 import type { Saving } from "./saving";
-import { loadNewChat } from "./session";
+import { loadNewChat, saveNewChat } from "./session";
 import type { Chats } from "./store";
 import { messageOf } from "./tree";
 import type { Home, Turns } from "./turns";
 import type { Conversation, Message } from "./types";
+
+// What was written before anyone signed in, in a tab that is gone, waits so long for its writer; then it is nobody's.
+const UNCLAIMED_MS = 24 * 3_600_000;
 
 export type Opening = "loading" | "missing" | "failed";
 
@@ -67,7 +70,17 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
     else void saving.awaitStored(home, turnId);
   }
 
-  async function takeUpOutbox(): Promise<void> {
+  /** Where people sign in, what this tab wrote before belongs to who signs in here now; what nobody claims does not stay. */
+  async function claim(draftId: string | null): Promise<void> {
+    for (const entry of await outbox.all()) {
+      if (entry.owner) continue;
+      if (draftId && entry.draftId === draftId) await outbox.put({ ...entry, owner: owner() });
+      else if (entry.at < Date.now() - UNCLAIMED_MS) await outbox.remove(entry.turnId);
+    }
+  }
+
+  async function takeUpOutbox(claimed: string | null): Promise<void> {
+    if (owner()) await claim(claimed);
     const held = new Set((await navigator.locks?.query())?.held?.map((lock) => lock.name));
     for (const entry of await ownEntries()) {
       if (turns.has(entry.turnId) || held.has(`turn:${entry.turnId}`)) continue;
@@ -87,11 +100,13 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
     /** The chat this tab had on /new, at once; everything else the outbox holds, as soon as it is read. */
     takeUp: (): void => {
       const session = loadNewChat();
-      if (session?.owner === owner()) {
+      const unclaimed = session?.owner === "" && owner() ? session.draft.id : null;
+      if (session && (session.owner === owner() || unclaimed)) {
+        if (unclaimed) saveNewChat({ ...session, owner: owner() });
         drafts.restore(session.draft, true);
         if (session.turnId) resumeDraft(session.draft.id, session.turnId);
       }
-      void takeUpOutbox();
+      void takeUpOutbox(unclaimed);
     },
   };
 }

@@ -94,16 +94,21 @@ export function createSaving({ api, chats, drafts, places, assistants, list, out
     void outbox.put({ turnId, conversationId, draftId, body, messages, over: true, owner: owner(), at: Date.now() });
   }
 
-  /** The queue has the chat and storage has not confirmed it: looks until it has, at most `looks` times. */
+  /**
+   * The queue may have the chat, and storage has not confirmed it: looks until it has. At most `looks` times, unless the queue is
+   * known to have it: then it will be stored, and a question asked again meanwhile would make a second chat of it.
+   */
   async function awaitStored(home: Home, turnId: string, looks = Number.POSITIVE_INFINITY): Promise<void> {
     store.setState({ [home.id]: true });
     drafts.keep(home.id, turnId);
     let found: string | undefined;
-    for (let look = 0; look < looks && !found && chatIn(home); look++) {
+    let durable = false;
+    for (let look = 0; (look < looks || durable) && !found && chatIn(home); look++) {
       await pause(Math.max(LOOK_MS, backoff(look)));
       const state = await api.turn(turnId).catch((error: unknown) => error);
       if (state instanceof ApiError && state.status === 404) break;
-      if (!(state instanceof Error)) found = (state as { conversationId?: string }).conversationId;
+      if (state instanceof Error) continue;
+      ({ conversationId: found, durable } = state as { conversationId?: string; durable: boolean });
     }
     if (found) settle(home.id, turnId, found);
     else lose(home, turnId);

@@ -22,7 +22,7 @@ export function ChatInterface({ home }: { home: Home }) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLOListElement>(null);
   const composer = useRef<ComposerHandle>(null);
-  const { away, toEnd } = useStickToEnd(scroller, content);
+  const { away, toEnd, letGo } = useStickToEnd(scroller, content);
   const streaming = streamingId !== undefined;
 
   const stop = useCallback(() => {
@@ -30,20 +30,26 @@ export function ChatInterface({ home }: { home: Home }) {
   }, [client, streamingId]);
   useEscape(streaming, stop);
 
-  const send = (text: string) => {
-    const sent = client.send(home.id, text);
-    if (sent) requestAnimationFrame(toEnd);
-    return sent;
-  };
+  // What is asked from here is followed, wherever the reader was: a message, an edit, another answer.
+  useEffect(() => {
+    if (!streamingId) return;
+    const frame = requestAnimationFrame(toEnd);
+    return () => cancelAnimationFrame(frame);
+  }, [streamingId, toEnd]);
+
   const editLast = () => {
     const chat = home.chats.getState().conversations[home.id];
     const last = chat && visibleBranch(chat.messages, chat.meta.chosen).findLast((message) => message.role === "user");
-    if (last && !streaming) setEdited(last.id);
+    if (last && !streaming) onEdit(last.id);
   };
-  const onEdit = useCallback((id: string | null) => {
-    setEdited(id);
-    if (id === null) composer.current?.focus();
-  }, []);
+  const onEdit = useCallback(
+    (id: string | null) => {
+      setEdited(id);
+      if (id === null) composer.current?.focus();
+      else letGo();
+    },
+    [letGo],
+  );
   const isNew = useChat(home, (chat) => !chat?.messages.some((message) => message.role === "user"));
   return (
     <div className={isNew ? "chat new" : "chat"}>
@@ -68,7 +74,7 @@ export function ChatInterface({ home }: { home: Home }) {
           streaming={streaming}
           stopping={phase === "stopping"}
           ready={!streaming && !saving}
-          onSend={send}
+          onSend={(text) => client.send(home.id, text)}
           onStop={stop}
           onEditLast={editLast}
         />

@@ -14,6 +14,11 @@ export function useStickToEnd(scroller: RefObject<HTMLElement | null>, content: 
     setAway(false);
   }, [scroller]);
 
+  /** What the reader turns to is elsewhere, and growth must not take it out of view. */
+  const letGo = useCallback(() => {
+    stuck.current = false;
+  }, []);
+
   useLayoutEffect(toEnd, [toEnd]);
   useEffect(() => {
     const element = scroller.current;
@@ -39,5 +44,5 @@ export function useStickToEnd(scroller: RefObject<HTMLElement | null>, content: 
       grown.disconnect();
     };
   }, [scroller, content]);
-  return { away, toEnd };
+  return { away, toEnd, letGo };
 }
