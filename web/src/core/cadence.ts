@@ -1,6 +1,6 @@
 // How long words gather before they are shown: a moment where showing them is cheap, longer where it would keep the page busy.
 
-export const CADENCE = { leastMs: 80, mostMs: 400, share: 1 / 10 };
+export const CADENCE = { leastMs: 80, mostMs: 400, share: 1 / 14 };
 
 /** Paces one stream by what it costs the page: rendering, layout and paint stay near `share` of the main thread. */
 export class Cadence {

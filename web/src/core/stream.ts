@@ -125,15 +125,20 @@ async function connect(
       const { done, value } = await reader.read();
       if (done) break;
       heard = Date.now();
-      for (const message of decoder.feed(value)) {
-        const event = parseEvent(message.data);
-        if (!event) continue;
-        spoke = heard;
-        become("streaming");
-        if (reading.onMessage(Number(message.id), event)) return true;
-      }
+      let ended = false;
       // Not a read per chunk: while nobody reads, the browser collects what comes without waking the page.
-      await cadence.show(reading.onRead);
+      await cadence.show(() => {
+        for (const message of decoder.feed(value)) {
+          const event = parseEvent(message.data);
+          if (!event) continue;
+          spoke = heard;
+          become("streaming");
+          ended = reading.onMessage(Number(message.id), event);
+          if (ended) return;
+        }
+        reading.onRead();
+      });
+      if (ended) return true;
       await pause(cadence.waitMs, connection.signal);
     }
     return false;

@@ -10,7 +10,7 @@ export interface Coloured {
   lines: readonly Piece[][];
 }
 
-const AFTER_MS = 120; // a block that grows is coloured a few times a second
+const AFTER_MS = 300; // a block that grows is coloured a few times a second: each time is a change of the page more
 const LONGEST = 40_000;
 const NOTHING: Coloured = { text: "", lines: [] };
 
