@@ -15,10 +15,10 @@ from local.model.script import ScriptedModel, Step, done, finish, tokens, usage
 from tests.e2e.web.plain_page import PlainPage
 
 TOKENS: Final = 2_000
-FLOOR_TOKENS: Final = 500
+FLOOR_TOKENS: Final = 300
 PER_SECOND: Final = 100
 THROTTLING: Final = 4
-RUNS: Final = 1
+RUNS: Final = 3
 READY: Final = "document.getElementById('message') !== null"
 STORED: Final = "location.pathname.startsWith('/chat/')"
 

@@ -139,8 +139,8 @@ export function createTurns(api: Api, listener: TurnListener) {
       turns.set(turnId, turn);
       home.chats.getState().startStreaming(home.id, turnId);
       mark(turnId, "sending");
-      // Other tabs that start while this one runs the turn leave it alone.
-      void navigator.locks?.request(`turn:${turnId}`, () => untilOver(turns, turnId, running));
+      // Other tabs that start while this one runs the turn leave it alone. What is asked for comes first.
+      setTimeout(() => void navigator.locks?.request(`turn:${turnId}`, () => untilOver(turns, turnId, running)));
       const ear = {
         onEvent: (event: TurnEvent) => onEvent(turnId, turn, event),
         onRead: () => show(turnId, turn),

@@ -41,7 +41,11 @@ export function Layout() {
   }, [client, navigate]);
   const title = useChat(home, (chat) => (chat ? chat.meta.title || strings.newChat : ""));
   useEffect(() => {
-    document.title = title || strings.app;
+    // Not in the task of the key that sends: the browser's own part of it is felt on a slow phone.
+    const timer = setTimeout(() => {
+      document.title = title || strings.app;
+    });
+    return () => clearTimeout(timer);
   }, [title]);
   const isNew = useChat(
     home,
