@@ -1,4 +1,4 @@
-"""`make bench-web`: the client's figures, in a real browser over the local system, beside their goals (docs, "Speed")."""
+"""`make bench-web`: the client's figures, in a real browser over the local system, beside their goals (docs/client.md)."""
 
 import shutil
 import statistics
