@@ -6,7 +6,7 @@ This is where persist would otherwise spend most of its CPU.
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, NotRequired, TypedDict
 
 from functions.common import keys
 
@@ -33,6 +33,9 @@ class What(Enum):
     ANSWER = "answer"
     RECEIPT = "receipt"
     USAGE = "usage"
+
+
+_SHOWN: Final = (What.META, What.RECEIPT)  # the items that a failed condition is to show
 
 
 class Tables(NamedTuple):
@@ -71,33 +74,20 @@ def update(
 
     Every name is an alias, `#name`: the words DynamoDB reserves are many.
     """
-    expression, aliases = _expression(tuple(keep), tuple(replace), drop, names)
-    asked = {**keep, **replace, **(values or {})}
-    entry: UpdateTypeDef = {
-        "TableName": table,
-        "Key": _key(key),
-        "UpdateExpression": expression,
-        "ExpressionAttributeNames": aliases,
-        "ExpressionAttributeValues": {f":{name}": _value(value) for name, value in asked.items()},
-    }
-    if condition is not None:
-        entry["ConditionExpression"] = condition
-        entry["ReturnValuesOnConditionCheckFailure"] = _shown(what)
-    return Write(what, key, {"Update": entry}, _OVERHEAD_BYTES + sum(map(_bytes, asked.values())))
+    shape = _shape(tuple(keep), tuple(replace), drop, names, condition, what in _SHOWN)
+    asked, size = _values({**keep, **replace, **values} if values else {**keep, **replace})
+    entry: UpdateTypeDef = {**shape, "TableName": table, "Key": _key(key), "ExpressionAttributeValues": asked}
+    return Write(what, key, {"Update": entry}, size)
 
 
 def add(what: What, table: str, key: keys.Key, sums: Mapping[str, int], replace: Values) -> Write:
     """An Update that adds to numbers, from 0 where there is none yet. Alone it must never be repeated: it needs a write beside it
     whose condition tells a repeat.
     """
-    entry: UpdateTypeDef = {
-        "TableName": table,
-        "Key": _key(key),
-        "UpdateExpression": _added(tuple(sums), tuple(replace)),
-        "ExpressionAttributeNames": {f"#{name}": name for name in (*sums, *replace)},
-        "ExpressionAttributeValues": {f":{name}": _value(value) for name, value in {**sums, **replace}.items()},
-    }
-    return Write(what, key, {"Update": entry}, _OVERHEAD_BYTES)
+    asked, size = _values({**sums, **replace})
+    shape = _added(tuple(sums), tuple(replace))
+    entry: UpdateTypeDef = {**shape, "TableName": table, "Key": _key(key), "ExpressionAttributeValues": asked}
+    return Write(what, key, {"Update": entry}, size)
 
 
 def check(
@@ -108,46 +98,70 @@ def check(
         "TableName": table,
         "Key": _key(key),
         "ConditionExpression": condition,
-        "ReturnValuesOnConditionCheckFailure": _shown(what),
+        "ReturnValuesOnConditionCheckFailure": _told(what in _SHOWN),
     }
     if names:
-        entry["ExpressionAttributeNames"] = {f"#{name}": name for name in names}
+        entry["ExpressionAttributeNames"] = _aliases(names)
     if values:
-        entry["ExpressionAttributeValues"] = {f":{name}": _value(value) for name, value in values.items()}
+        entry["ExpressionAttributeValues"], _ = _values(values)
     return Write(what, key, {"ConditionCheck": entry}, _OVERHEAD_BYTES)
 
 
-def _shown(what: What) -> "ReturnValuesOnConditionCheckFailureType":
+def _told(shown: bool) -> "ReturnValuesOnConditionCheckFailureType":
     """What to be told of the item when the condition fails: all of a small one whose reason matters, nothing of a long text."""
-    return "ALL_OLD" if what in {What.META, What.RECEIPT} else "NONE"
+    return "ALL_OLD" if shown else "NONE"
+
+
+class _Shape(TypedDict):
+    """The part of an Update that is the same for all with the same attributes."""
+
+    UpdateExpression: str
+    ExpressionAttributeNames: dict[str, str]
+    ConditionExpression: NotRequired[str]
+    ReturnValuesOnConditionCheckFailure: NotRequired["ReturnValuesOnConditionCheckFailureType"]
 
 
 @lru_cache(maxsize=256)
-def _expression(
-    keep: tuple[str, ...], replace: tuple[str, ...], drop: tuple[str, ...], names: tuple[str, ...]
-) -> tuple[str, dict[str, str]]:
+def _shape(
+    keep: tuple[str, ...],
+    replace: tuple[str, ...],
+    drop: tuple[str, ...],
+    names: tuple[str, ...],
+    condition: str | None,
+    shown: bool,
+) -> _Shape:
     sets = [f"#{name} = if_not_exists(#{name}, :{name})" for name in keep] + [f"#{name} = :{name}" for name in replace]
     expression = "SET " + ", ".join(sets)
     if drop:
         expression += " REMOVE " + ", ".join(f"#{name}" for name in drop)
-    return expression, {f"#{name}": name for name in (*keep, *replace, *drop, *names)}
+    shape: _Shape = {"UpdateExpression": expression, "ExpressionAttributeNames": _aliases((*keep, *replace, *drop, *names))}
+    if condition is not None:
+        shape |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": _told(shown)}
+    return shape
 
 
 @lru_cache(maxsize=16)
-def _added(sums: tuple[str, ...], replace: tuple[str, ...]) -> str:
+def _added(sums: tuple[str, ...], replace: tuple[str, ...]) -> _Shape:
     added, replaced = ", ".join(f"#{name} :{name}" for name in sums), ", ".join(f"#{name} = :{name}" for name in replace)
-    return f"SET {replaced} ADD {added}"
+    return {"UpdateExpression": f"SET {replaced} ADD {added}", "ExpressionAttributeNames": _aliases((*sums, *replace))}
+
+
+def _aliases(names: tuple[str, ...]) -> dict[str, str]:
+    return {f"#{name}": name for name in names}
 
 
 def _key(key: keys.Key) -> "dict[str, UniversalAttributeValueTypeDef]":
     return {keys.PK: {"S": key.pk}, keys.SK: {"S": key.sk}}
 
 
-def _value(value: str | int) -> "UniversalAttributeValueTypeDef":
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
-
-
-def _bytes(value: str | int) -> int:
-    if not isinstance(value, str):
-        return 8
-    return len(value) if value.isascii() else len(value.encode())
+def _values(asked: Values) -> "tuple[dict[str, UniversalAttributeValueTypeDef], int]":
+    """The values under their aliases, and about how many bytes the entry is with them."""
+    told: dict[str, UniversalAttributeValueTypeDef] = {}
+    size = _OVERHEAD_BYTES
+    for name, value in asked.items():
+        if isinstance(value, str):
+            told[f":{name}"] = {"S": value}
+            size += len(value) if value.isascii() else len(value.encode())
+        else:
+            told[f":{name}"] = {"N": str(value)}
+    return told, size

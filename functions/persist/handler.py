@@ -1,5 +1,6 @@
 """The entry: a batch of the queue in, the messages that must come again out."""
 
+import gc
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.persist.bodies import written_in_one_go
 from functions.persist.entries import Tables
 from functions.persist.errors import PersistError
 from functions.persist.inbox import Message, take_in
@@ -21,7 +23,7 @@ from functions.persist.store import CLIENT_CONFIG, Store
 
 METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
 LAG_METRIC: Final = "PersistLag"
-_VALUES: Final = 99  # Powertools flushes by itself at the 100 values an EMF metric may have, and warns when flushed again
+_VALUES: Final = 100  # as many may an EMF metric have in a line
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
@@ -29,7 +31,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     messages = [
         Message(raw["messageId"], raw["body"], int(raw["attributes"]["ApproximateReceiveCount"])) for raw in event["Records"]
     ]
-    taken = take_in(messages, _store(), Pace(lambda: context.get_remaining_time_in_millis() / 1000))
+    store = _store()
+    _settle_in()
+    taken = take_in(messages, store, Pace(lambda: context.get_remaining_time_in_millis() / 1000))
 
     def tell(record: SQSRecord) -> None:
         result = taken[record.message_id].result
@@ -38,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
     # The batch is stored as a whole, for the sake of few calls; Powertools then hears of each record what became of it.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    response = process_partial_response(event, tell, processor, context)
+    response = process_partial_response(event, tell, processor)
     _measure([stored.lag_s for stored in taken.values() if stored.lag_s is not None])
     return response
 
@@ -46,15 +50,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def _measure(lags_s: Sequence[float]) -> None:
     metrics = _metrics()
     for start in range(0, len(lags_s), _VALUES):
-        for lag_s in lags_s[start : start + _VALUES]:
-            metrics.add_metric(LAG_METRIC, MetricUnit.Seconds, lag_s)
+        # Put there at once: add_metric writes all of the metric's values into a debug line, for each value anew.
+        values = list(lags_s[start : start + _VALUES])
+        metrics.metric_set[LAG_METRIC] = {"Unit": MetricUnit.Seconds.value, "StorageResolution": 60, "Value": values}
         metrics.flush_metrics()
         metrics.clear_metrics()  # a flush keeps them when POWERTOOLS_METRICS_DISABLED is set
 
 
 @cache
 def _store() -> Store:
-    return Store(boto3.client("dynamodb", config=CLIENT_CONFIG), Tables.from_env(os.environ))
+    client = boto3.client("dynamodb", config=CLIENT_CONFIG)
+    written_in_one_go(client.meta.events)
+    return Store(client, Tables.from_env(os.environ))
+
+
+@cache
+def _settle_in() -> None:
+    """Once per process, when all is made that lives as long as it: from then on the collector looks at a batch's objects only.
+
+    It would walk through botocore's hundred thousand again and again, for a batch makes many objects that live to its end.
+    """
+    gc.freeze()
 
 
 @cache
