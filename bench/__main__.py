@@ -117,7 +117,9 @@ class Run:
             for batch in (10, 100):
                 _say(f"persist: {effort.persist_messages} messages in batches of {batch}")
                 found = persist.storing(on, effort.persist_messages, batch, effort.persist_rounds)
-                told |= {f"per_second_{batch}": found.per_second, f"cpu_us_{batch}": found.cpu_us}
+                for name, of in found.items():
+                    end = str(batch) if name == persist.PERSIST else f"{batch}_{name}"
+                    told |= {f"per_second_{end}": of.per_second, f"cpu_us_{end}": of.cpu_us}
         contender = product(on, on.aws)
         with contender.process:
             asyncio.run(stream_once(contender.target))

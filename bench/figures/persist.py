@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.contenders import Contender, Stage
 from bench.load import control, stream_once
@@ -17,6 +17,7 @@ from functions.common.ids import new_id
 _MODULE: Final = "bench.servers.persister"
 _PACE_S: Final = 0.02
 _TOKENS: Final = 30
+PERSIST: Final = "persist"
 
 
 class Storing(NamedTuple):
@@ -27,18 +28,32 @@ class Storing(NamedTuple):
     cpu_us: float
 
 
-def storing(on: Stage, messages: int, batch: int, rounds: int) -> Storing:
-    """Medians over the rounds, each a process of its own."""
-    command = [sys.executable, "-m", _MODULE, "store", str(messages), str(batch)]
-    env = on.environment(on.aws) | {"POWERTOOLS_TRACE_DISABLED": "true", "POWERTOOLS_METRICS_DISABLED": "false"}
-    per_second, cpu_us = [], []
+def storing(on: Stage, messages: int, batch: int, rounds: int) -> dict[str, Storing]:
+    """Of persist, and of the same calls made by botocore alone: as it comes, and with its bodies written for it (the floor).
+
+    Medians over the rounds, each a process of its own.
+    """
+    told: dict[str, list[dict[str, float]]] = {}
     for _ in range(rounds):
-        with pinned(relay_core()):
-            done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)  # noqa: S603 - our own command
-        told = json.loads(done.stdout.splitlines()[-1])  # its metrics come before
-        per_second.append(told["messages"] / told["seconds"])
-        cpu_us.append(told["cpu_s"] / told["messages"] * 1e6)
-    return Storing(batch, median(per_second), median(cpu_us))
+        for name, found in {PERSIST: _run(on, "store", messages, batch), **_run(on, "alone", messages, batch)}.items():
+            told.setdefault(name, []).append(found)
+    return {name: _median(batch, found) for name, found in told.items()}
+
+
+def _run(on: Stage, mode: str, messages: int, batch: int) -> Any:
+    command = [sys.executable, "-m", _MODULE, mode, str(messages), str(batch)]
+    env = on.environment(on.aws) | {"POWERTOOLS_TRACE_DISABLED": "true", "POWERTOOLS_METRICS_DISABLED": "false"}
+    with pinned(relay_core()):
+        done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)  # noqa: S603 - our own command
+    return json.loads(done.stdout.splitlines()[-1])  # its metrics come before
+
+
+def _median(batch: int, found: Sequence[Mapping[str, float]]) -> Storing:
+    return Storing(
+        batch,
+        median(one["messages"] / one["seconds"] for one in found),
+        median(one["cpu_s"] / one["messages"] * 1e6 for one in found),
+    )
 
 
 async def lag_ms(on: Stage, contender: Contender, turns: int) -> list[float]:

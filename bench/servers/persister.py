@@ -1,6 +1,7 @@
 """persist as a process: the function's own handler, fed batches as SQS's event source feeds it.
 
 python -m bench.servers.persister store MESSAGES BATCH    stores so many, prints {"messages", "seconds", "cpu_s"}
+python -m bench.servers.persister alone MESSAGES BATCH    the same calls without persist, prints {"botocore": …, "written": …}
 python -m bench.servers.persister pump                    stores what the queue delivers, prints {"turn_id": delivered at, …}
 """
 
@@ -8,12 +9,20 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import boto3
+from botocore import xform_name
 
 from functions.common.ids import new_id
 from functions.common.records import Answer, NewMessage, TurnFinished, TurnHead, TurnStarted, Usage, decode, encode
 from functions.common.times import iso
+from functions.persist.entries import Tables
 from functions.persist.handler import handler
+from functions.persist.inbox import Message, take_in
+from functions.persist.pace import Pace
+from functions.persist.store import Store, dynamodb
 from infra.resources import PERSIST_TIMEOUT_S
 from local.clients import client
 from local.context import LambdaContext
@@ -24,22 +33,65 @@ _QUESTION: Final = "How does a stream reach its reader? " * 5
 _ANSWER: Final = "The model is asked first, and what it says is relayed as it comes. " * 25
 _POLL_S: Final = 5
 
+Call = tuple[str, Mapping[str, Any]]
+
 
 def store(messages: int, batch: int) -> dict[str, float]:
-    """Half of them turns' beginnings, half answers, each turn another user's; two batches more to begin with."""
+    """How long `messages` take; two batches more to begin with."""
+    events = _events(messages, batch)
+    for event in events[:2]:
+        _handle(event)
+
+    def rest() -> None:
+        for event in events[2:]:
+            _handle(event)
+
+    return {"messages": (len(events) - 2) * batch, **_timed(rest)}
+
+
+def alone(messages: int, batch: int) -> dict[str, dict[str, float]]:
+    """The calls that storing them makes, made again by nothing but a client: botocore's as it comes, and persist's own."""
+    made: list[Call] = []
+
+    def keep(params: Any, model: Any, **_: Any) -> None:
+        made.append((xform_name(model.name), params))
+
+    persists = dynamodb()
+    persists.meta.events.register_first("provide-client-params.dynamodb", keep)
+    kept = Store(persists, Tables.from_env(os.environ))
+    events = _events(messages, batch)
+    for event in events[2:]:
+        take_in([Message(each["messageId"], each["body"], 1) for each in event["Records"]], kept, Pace(lambda: 30.0))
+    persists.meta.events.unregister("provide-client-params.dynamodb", keep)
+    return {
+        name: {"messages": (len(events) - 2) * batch, **_repeated(made, using)}
+        for name, using in (("botocore", boto3.client("dynamodb")), ("written", persists))
+    }
+
+
+def _repeated(made: Sequence[Call], using: Any) -> dict[str, float]:
+    def repeat(calls: Sequence[Call]) -> None:
+        for operation, params in calls:
+            getattr(using, operation)(**params)
+
+    repeat(made[:4])
+    return _timed(lambda: repeat(made))
+
+
+def _timed(work: Callable[[], None]) -> dict[str, float]:
+    began, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
+
+
+def _events(messages: int, batch: int) -> list[dict[str, Any]]:
+    """Half of the messages turns' beginnings, half answers, each turn another user's; and two batches more."""
     turns = [_turn() for _ in range((messages + 3 * batch) // 2)]
     # An answer comes seconds after its question, so not in the same batch: here half the run later.
     half = len(turns) // 2
     bodies = [encode(record) for i in range(len(turns)) for record in (turns[i].asked, turns[i - half].answered)]
     batches = [bodies[start : start + batch] for start in range(0, len(bodies) - batch + 1, batch)]
-    events = [_event(some) for some in batches[: messages // batch + 2]]
-    for event in events[:2]:
-        _handle(event)
-    began, cpu = time.perf_counter(), time.process_time()
-    for event in events[2:]:
-        _handle(event)
-    seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
-    return {"messages": (len(events) - 2) * batch, "seconds": seconds, "cpu_s": cpu_s}
+    return [_event(some) for some in batches[: messages // batch + 2]]
 
 
 def pump() -> None:
@@ -98,7 +150,10 @@ def _event(bodies: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "store":
-        print(json.dumps(store(int(sys.argv[2]), int(sys.argv[3]))))
-    else:
-        pump()
+    match sys.argv[1:]:
+        case ["store", messages, batch]:
+            print(json.dumps(store(int(messages), int(batch))))
+        case ["alone", messages, batch]:
+            print(json.dumps(alone(int(messages), int(batch))))
+        case _:
+            pump()

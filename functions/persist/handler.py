@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-import boto3
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -14,12 +13,11 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.persist.bodies import written_in_one_go
 from functions.persist.entries import Tables
 from functions.persist.errors import PersistError
 from functions.persist.inbox import Message, take_in
 from functions.persist.pace import Pace
-from functions.persist.store import CLIENT_CONFIG, Store
+from functions.persist.store import Store, dynamodb
 
 METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
 LAG_METRIC: Final = "PersistLag"
@@ -59,9 +57,7 @@ def _measure(lags_s: Sequence[float]) -> None:
 
 @cache
 def _store() -> Store:
-    client = boto3.client("dynamodb", config=CLIENT_CONFIG)
-    written_in_one_go(client.meta.events)
-    return Store(client, Tables.from_env(os.environ))
+    return Store(dynamodb(), Tables.from_env(os.environ))
 
 
 @cache

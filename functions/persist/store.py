@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own name
 from pydantic_core import PydanticSerializationError
@@ -10,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 from functions.common import keys
 from functions.common.keys import Key
 from functions.common.turns import TurnView, read_turn
+from functions.persist.bodies import written_in_one_go
 from functions.persist.entries import Tables, Write
 from functions.persist.errors import NO_REASON, RETRYABLE_ERRORS, Cancelled, PersistError, Reason, Rejected, Unavailable
 from functions.persist.pace import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
@@ -36,6 +38,13 @@ CLIENT_CONFIG: Final = Config(
     tcp_keepalive=True,
     user_agent="streaming-first-chat",  # botocore would put its own together anew for each call, a tenth of the call's CPU
 )
+
+
+def dynamodb() -> "DynamoDBClient":
+    """The client of this package's calls."""
+    client = boto3.client("dynamodb", config=CLIENT_CONFIG)
+    written_in_one_go(client.meta.events)
+    return client
 
 
 class Store:

@@ -6,6 +6,7 @@ turn that was killed is therefore in the conversation and not in the sums.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from functions.common import keys
@@ -22,8 +23,12 @@ def counted(tables: Tables, turn: TurnHead, ended: Answer) -> list[Write]:
         return []
     # The day the turn ended, by the record's own word: every delivery finds the same item.
     day = ended.finished_at[:_DAY_CHARS]
-    expires_at = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()) + keys.USAGE_TTL_S
     cost = ended.spent or ended.usage
     sums = {"turns": 1, **({"input_tokens": cost.input_tokens, "output_tokens": cost.output_tokens} if cost else {})}
     key = keys.usage_key(turn.user_id, day, turn.turn_id)
-    return [add(What.USAGE, tables.turns, key, sums, {keys.EXPIRES: expires_at})]
+    return [add(What.USAGE, tables.turns, key, sums, {keys.EXPIRES: _expires_at(day)})]
+
+
+@lru_cache(maxsize=8)
+def _expires_at(day: str) -> int:
+    return int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()) + keys.USAGE_TTL_S

@@ -23,7 +23,6 @@ _SAME_MESSAGE: Final = "attribute_not_exists(#role) OR (#role = :role AND #conte
 # An answer replaces its placeholder, or what a settling made of it; a repeat, or a settling that comes late, fails here.
 _ANSWER_OPEN: Final = f"attribute_not_exists(#status) OR #status IN (:{STREAMING}, :{INTERRUPTED})"
 _PLACEHOLDER_ONLY: Final = f"attribute_not_exists(#status) OR #status = :{STREAMING}"
-_ANSWER_PARTS: Final = frozenset({"reasoning", "finish_reason", "usage", "error"})
 
 
 def tombstone_absent(tables: Tables, turn: TurnHead) -> Write:
@@ -78,9 +77,13 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
 
     `placeholder_only` is a settling that knows nothing: it must not take the place of one that knew the text.
     """
-    parts = {"reasoning": ended.reasoning or None, "finish_reason": ended.finish_reason, "error": ended.error}
-    parts["usage"] = ended.usage.model_dump_json() if ended.usage else None
-    replace = {"status": ended.status, "content": ended.content}
+    parts = {
+        "error": ended.error,
+        "finish_reason": ended.finish_reason,
+        "reasoning": ended.reasoning or None,
+        "usage": ended.usage.model_dump_json() if ended.usage else None,
+    }
+    replace: dict[str, str] = {"status": ended.status, "content": ended.content}
     replace |= {name: part for name, part in parts.items() if part is not None}
     return update(
         What.ANSWER,
@@ -88,7 +91,7 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
         _answer_key(turn),
         keep=_head_of_answer(turn),
         replace=replace,
-        drop=tuple(sorted(_ANSWER_PARTS - replace.keys())),
+        drop=tuple(name for name, part in parts.items() if part is None),
         condition=_PLACEHOLDER_ONLY if placeholder_only else _ANSWER_OPEN,
         values={STREAMING: STREAMING} if placeholder_only else {STREAMING: STREAMING, INTERRUPTED: INTERRUPTED},
     )
