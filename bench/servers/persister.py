@@ -54,7 +54,7 @@ def alone(messages: int, batch: int) -> dict[str, dict[str, float]]:
     made: list[Call] = []
 
     def keep(params: Any, model: Any, **_: Any) -> None:
-        made.append((xform_name(model.name), params))
+        made.append((xform_name(model.name), dict(params)))
 
     persists = dynamodb()
     persists.meta.events.register_first("provide-client-params.dynamodb", keep)

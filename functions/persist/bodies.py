@@ -6,13 +6,13 @@ tables go by their names. So its public events hand over the finished body inste
 stay its own.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
 if TYPE_CHECKING:
     from botocore.hooks import BaseEventHooks
+    from botocore.model import OperationModel
 
 _OPERATIONS: Final = ("BatchGetItem", "TransactWriteItems")
 _BODY: Final = "persist.body"
@@ -20,15 +20,19 @@ _BODY: Final = "persist.body"
 
 def written_in_one_go(events: "BaseEventHooks") -> None:
     """For a DynamoDB client's `meta.events`. A call then raises PydanticSerializationError for a text that has no UTF-8."""
-    write: Callable[..., Any] = _write  # botocore takes what it returns, though its stubs say None
+    # Behind botocore's own handlers of the event, one of which gives a transaction its ClientRequestToken; theirs are registered
+    # for all operations, and those of a single one come before them.
+    events.register_last("before-parameter-build", _write)
     for operation in _OPERATIONS:
-        events.register(f"provide-client-params.dynamodb.{operation}", write)
         events.register(f"before-call.dynamodb.{operation}", _hand_over)
 
 
-def _write(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
+def _write(params: dict[str, Any], model: "OperationModel", context: dict[str, Any], **_: Any) -> None:
+    if model.name not in _OPERATIONS:
+        return
     context[_BODY] = to_json(params)
-    return {name: type(value)() for name, value in params.items()}  # empty: nothing is left for botocore to walk through
+    for name, value in params.items():
+        params[name] = type(value)()  # empty: nothing is left for botocore to walk through
 
 
 def _hand_over(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
