@@ -18,6 +18,7 @@ from functions.chat_stream.metrics import Meter
 from functions.chat_stream.model import Model
 from functions.chat_stream.outbox import Outbox
 from functions.chat_stream.quota import QuotaTable
+from functions.chat_stream.response import SERVER_SEND
 from functions.chat_stream.routes import Answer, Routes
 from functions.chat_stream.running import RunningTurns
 from functions.chat_stream.secret import ModelKey
@@ -151,6 +152,7 @@ class _LastResort:
             begun = True
             await send(message)
 
+        scope[SERVER_SEND] = send
         try:
             await self._app(scope, receive, watched)
         except Exception:

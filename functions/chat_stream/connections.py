@@ -128,7 +128,8 @@ class Connection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._paused = False
         self._full = False  # the kernel takes no more of what is written
-        self._error: Exception | None = None
+        self._error: httpx2.TransportError | None = None
+        self._sunk: Exception | None = None  # what the sink raised
         self._waiter: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._at_end: Callable[[], None] | None = None
@@ -225,7 +226,7 @@ class Connection(asyncio.Protocol):
 
         Raises a TransportError, or what `sink` raised.
         """
-        self._sink = sink
+        self._sink, self._sunk = sink, None
         try:
             if self._unread:
                 self._pour(await self.read())
@@ -233,17 +234,17 @@ class Connection(asyncio.Protocol):
                 if self._error is not None:
                     raise self._error
                 await self._wait()
+            if self._sunk is not None:
+                raise self._sunk
         finally:
             self._sink = None
-        if self._error is not None and not self._parser.done:
-            raise self._error
 
     def _pour(self, data: bytes) -> None:
         """Within the read that brought the data: a task that waited for it would cost a round of the loop for each token."""
         try:
             enough = self._sink is None or self._sink(data)
         except Exception as error:  # noqa: BLE001 - raised where the sink came from
-            self._error, enough = error, True
+            self._sunk, enough = error, True
         if enough:
             self._sink = None
             self._wake()

@@ -3,8 +3,7 @@
 It decouples the two: a reader that is slow or gone never holds the turn up, and the log is bounded by the answer's byte cap.
 """
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from functions.chat_stream import sse
 from functions.common.events import Event
@@ -18,7 +17,7 @@ class EventLog:
         self.frames: list[bytes] = []
         self.unsaved: list[Event] = []  # not yet in a checkpoint; drained by the recorder
         self.closed = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def next_id(self) -> int:
@@ -27,28 +26,25 @@ class EventLog:
     def append(self, event: Event) -> None:
         self.frames.append(sse.encode(self.next_id, event))
         self.unsaved.append(event)
-        if self._waiters:
-            self.wake()
+        self._tell()
 
     def extend(self, events: Iterable[Event]) -> None:
         """Appends events that are stored already."""
         self.frames.extend(sse.encode(number, event) for number, event in enumerate(events, self.next_id))
-        self.wake()
+        self._tell()
 
     def close(self) -> None:
         """Nothing follows."""
         self.closed = True
-        self.wake()
+        self._tell()
 
-    async def changed(self) -> None:
-        """Returns when something is appended, at the close, or when woken."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
+    def listen(self, on_change: Callable[[], None]) -> None:
+        """Has `on_change` called within each append, at the close, and never again after `unlisten`. It must not raise."""
+        self._listeners.append(on_change)
 
-    def wake(self) -> None:
-        """Makes every reader look."""
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+    def unlisten(self, on_change: Callable[[], None]) -> None:
+        self._listeners.remove(on_change)
+
+    def _tell(self) -> None:
+        for on_change in tuple(self._listeners):
+            on_change()

@@ -5,13 +5,17 @@ with its client.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Generator
 from contextlib import suppress
+from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
 from functions.chat_stream import sse
 from functions.chat_stream.event_log import EventLog
+
+# In the scope: the server's own `send`. The head goes through every middleware; frames, which may be thousands, need not.
+SERVER_SEND: Final = "chat_stream.send"
 
 
 class EventStreamResponse:
@@ -26,13 +30,14 @@ class EventStreamResponse:
         self._keepalive_s = keepalive_s
         self._source = source
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
+        drain = _Drain(self._log, scope.get(SERVER_SEND, send), self._keepalive_s)
         if self._source is None:
-            await self._drain(send)
+            await drain.run()
             return
         leaving = asyncio.create_task(_left(receive))
-        draining = asyncio.create_task(self._drain(send))
+        draining = asyncio.create_task(drain.run())
         try:
             await asyncio.wait({leaving, draining}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -41,61 +46,102 @@ class EventStreamResponse:
             with suppress(asyncio.CancelledError):
                 await self._source
 
-    async def _drain(self, send: Send) -> None:
-        log, frames = self._log, self._log.frames
-        silence = _Silence(self._keepalive_s, log.wake)
-        sent = 0
+
+class _Drain:
+    """Writes the log's frames within the call that appends them: a task woken for each would cost a round of the loop a token.
+
+    `run` is there for what cannot be done at once: a write that waits for a slow reader, and the end.
+    """
+
+    def __init__(self, log: EventLog, send: Send, keepalive_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._log = log
+        self._send = send
+        self._keepalive_s = keepalive_s
+        self._sent = 0
+        self._wrote_at = self._loop.time()
+        self._keepalive_due = False
+        self._waiting: _Begun | None = None
+        self._error: Exception | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._timer = self._loop.call_later(keepalive_s, self._watch)
+
+    async def run(self) -> None:
+        """Returns when the log is closed and all of it is written. Raises what the server's `send` raised."""
+        self._log.listen(self._on_change)
         try:
             while True:
-                ready = len(frames)
-                if ready > sent:
-                    body = frames[sent] if ready == sent + 1 else b"".join(frames[sent:ready])
-                    sent = ready
-                    silence.broken()
-                    await send(_chunk(body))
-                elif log.closed:
+                self._write()
+                if self._error is not None:
+                    raise self._error
+                if self._waiting is not None:
+                    await self._waiting
+                    self._waiting = None
+                elif self._over:
                     break
-                elif silence.long():
-                    await send(_chunk(sse.KEEPALIVE))
                 else:
-                    await log.changed()
+                    self._idle = self._loop.create_future()
+                    await self._idle
         finally:
-            silence.end()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._timer.cancel()
+            self._log.unlisten(self._on_change)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    @property
+    def _over(self) -> bool:
+        return self._log.closed and self._sent == len(self._log.frames)
 
-class _Silence:
-    """Calls `on_long` each time that nothing was written for `seconds`. One timer, moved on when it fires: nothing a token."""
+    def _on_change(self) -> None:
+        """Called by the log. While `run` has something in hand, what is new goes with what it does next."""
+        if self._idle is not None and not self._idle.done():
+            self._write()
+            if self._over or self._waiting is not None or self._error is not None:
+                self._idle.set_result(None)
 
-    def __init__(self, seconds: float, on_long: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
-        self._on_long = on_long
-        self._since = self._loop.time()
-        self._long = False
-        self._timer = self._loop.call_later(seconds, self._look)
+    def _write(self) -> None:
+        """All that is ready, until a write waits. Never raises: the log's writer is not to blame."""
+        while self._waiting is None and self._error is None and (body := self._next()):
+            message: Message = {"type": "http.response.body", "body": body, "more_body": True}
+            steps = self._send(message).__await__()
+            try:
+                waited_for = next(steps)
+            except StopIteration:
+                continue
+            except Exception as error:  # noqa: BLE001 - raised by `run`
+                self._error = error
+            else:
+                self._waiting = _Begun(steps, waited_for)
 
-    def broken(self) -> None:
-        self._since = self._loop.time()
+    def _next(self) -> bytes:
+        frames, sent = self._log.frames, self._sent
+        if len(frames) > sent:
+            self._sent, self._wrote_at = len(frames), self._loop.time()
+            return frames[sent] if self._sent == sent + 1 else b"".join(frames[sent:])
+        due, self._keepalive_due = self._keepalive_due, False
+        return sse.KEEPALIVE if due else b""
 
-    def long(self) -> bool:
-        """Whether it has been so long, since it was asked."""
-        was, self._long = self._long, False
-        return was
-
-    def end(self) -> None:
-        self._timer.cancel()
-
-    def _look(self) -> None:
+    def _watch(self) -> None:
+        """Sees to the keep-alive. One timer, moved on when it fires: nothing is done per token."""
         now = self._loop.time()
-        if now >= self._since + self._seconds:
-            self._long, self._since = True, now
-            self._on_long()
-        self._timer = self._loop.call_at(self._since + self._seconds, self._look)
+        if now >= self._wrote_at + self._keepalive_s:
+            self._keepalive_due, self._wrote_at = True, now
+            self._on_change()
+        self._timer = self._loop.call_at(self._wrote_at + self._keepalive_s, self._watch)
 
 
-def _chunk(body: bytes) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": True}
+class _Begun:
+    """The rest of a coroutine that was begun outside of a task and waits for a future: awaited, it goes on from there."""
+
+    def __init__(self, steps: Generator[Any, Any, Any], waited_for: Any) -> None:
+        self._steps = steps
+        self._waited_for = waited_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            yield self._waited_for
+            yield from self._steps
+        finally:
+            self._steps.close()
 
 
 async def _left(receive: Receive) -> None:

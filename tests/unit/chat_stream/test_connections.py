@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from functions.chat_stream.connections import Connections, Origin
+from functions.chat_stream.connections import Connection, Connections, Origin
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n"
@@ -96,3 +96,59 @@ async def test_an_answer_that_takes_too_long_is_given_up_with_its_connection() -
             await ask()
         async with asyncio.timeout(5):
             await closed.wait()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the body's end comes with it", "more follows"])
+async def test_what_a_sink_raises_is_raised_where_it_was_given(whole: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\nhi")
+        writer.write(ANSWER if whole else ANSWER[:-1])
+        await reader.read()
+        writer.close()
+
+    def refuses(_: bytes) -> bool:
+        raise ValueError("no")
+
+    async with opened(serve) as connection:
+        await connection.send(HEAD, b"hi")
+        with pytest.raises(ValueError, match="no"):
+            await connection.pour(refuses)
+        connection.close()
+
+
+async def test_a_sink_that_has_enough_gets_no_more() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\nhi")
+        for byte in ANSWER:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        await reader.read()
+        writer.close()
+
+    got: list[bytes] = []
+
+    def one(data: bytes) -> bool:
+        got.append(data)
+        return True
+
+    async with opened(serve) as connection:
+        await connection.send(HEAD, b"hi")
+        await connection.pour(one)
+        assert got in ([b"o"], [b"ok"])
+        async with asyncio.timeout(5):
+            assert b"".join(got) + await connection.rest() == b"ok"
+        connection.close()
+
+
+@asynccontextmanager
+async def opened(serve: Serve) -> AsyncIterator[Connection]:
+    """A connection to a server that does as told."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connections = Connections()
+    try:
+        yield await connections.connect(Origin(secure=False, host="127.0.0.1", port=server.sockets[0].getsockname()[1]), 2)
+    finally:
+        await connections.close()
+        server.close()
+        await server.wait_closed()

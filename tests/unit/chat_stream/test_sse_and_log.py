@@ -1,6 +1,5 @@
 """The encoder, the in-memory log and the deadline."""
 
-import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -52,29 +51,25 @@ def test_each_event_looks_as_the_contract_has_it(event: object, document: dict[s
     assert json.loads(frame.split(b"data: ", 1)[1]) == document
 
 
-async def test_a_log_tells_of_the_next_frame_the_close_and_a_wake() -> None:
-    log = EventLog()
-    changes: list[Callable[[], None]] = [lambda: log.append(Token("a")), log.close, log.wake]
-    for change in changes:
-        waiting = asyncio.create_task(log.changed())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        change()
-        async with asyncio.timeout(5):
-            await waiting
-
-
-async def test_every_reader_of_a_log_is_woken() -> None:
+def test_every_listener_of_a_log_hears_of_each_frame_and_of_the_close_until_it_leaves() -> None:
     log = EventLog(first=5)
-    readers = [asyncio.create_task(log.changed()) for _ in range(3)]
-    await asyncio.sleep(0)
-    log.extend([Token("a"), Token("b")])
+    heard: dict[str, list[int]] = {"one": [], "other": []}
 
-    async with asyncio.timeout(5):
-        await asyncio.gather(*readers)
-    assert [frame.partition(b"\n")[0] for frame in log.frames] == [b"id: 5", b"id: 6"]
-    assert log.next_id == 7
-    assert log.unsaved == [], "what came from storage is not stored again"
+    def hears(name: str) -> Callable[[], None]:
+        return lambda: heard[name].append(len(log.frames))
+
+    one, other = hears("one"), hears("other")
+    log.listen(one)
+    log.listen(other)
+    log.append(Token("a"))
+    log.unlisten(other)
+    log.extend([Token("b"), Token("c")])
+    log.close()
+
+    assert heard == {"one": [1, 3, 3], "other": [1]}
+    assert [frame.partition(b"\n")[0] for frame in log.frames] == [b"id: 5", b"id: 6", b"id: 7"]
+    assert log.next_id == 8
+    assert log.unsaved == [Token("a")], "what came from storage is not stored again"
 
 
 def test_inside_lambda_the_adapters_header_is_the_deadline() -> None:
