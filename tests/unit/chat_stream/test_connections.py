@@ -14,10 +14,24 @@ HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
+def closing(serve: Serve) -> Serve:
+    """The same, which closes its connections when it is left, and does not mind being left."""
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    return served
+
+
 @asynccontextmanager
 async def service(serve: Serve) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
     """A way to ask a server that does as told with each connection."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(closing(serve), "127.0.0.1", 0)
     connections = Connections()
     origin = Origin(secure=False, host="127.0.0.1", port=server.sockets[0].getsockname()[1])
 
@@ -45,12 +59,9 @@ async def test_a_connection_serves_one_request_after_the_other() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.append(0)
-        try:
-            while True:
-                await answer(reader, writer)
-                served[-1] += 1
-        except asyncio.IncompleteReadError:
-            writer.close()
+        while True:
+            await answer(reader, writer)
+            served[-1] += 1
 
     async with service(serve) as ask:
         assert [await ask() for _ in range(3)] == [b"ok"] * 3
@@ -74,7 +85,6 @@ async def test_an_idle_connection_that_was_closed_is_not_an_outage() -> None:
 async def test_a_server_that_closes_new_connections_too_is_an_outage() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\nhi")
-        writer.close()
 
     async with service(serve) as ask:
         with pytest.raises(httpx2.TransportError):
@@ -87,9 +97,10 @@ async def test_an_answer_that_takes_too_long_is_given_up_with_its_connection() -
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\nhi")
         writer.write(ANSWER[:-1])
-        await reader.read()
-        closed.set()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            closed.set()
 
     async with service(serve) as ask:
         with pytest.raises(httpx2.ReadTimeout):
@@ -104,7 +115,6 @@ async def test_what_a_sink_raises_is_raised_where_it_was_given(whole: bool) -> N
         await reader.readuntil(b"\r\n\r\nhi")
         writer.write(ANSWER if whole else ANSWER[:-1])
         await reader.read()
-        writer.close()
 
     def refuses(_: bytes) -> bool:
         raise ValueError("no")
@@ -124,7 +134,6 @@ async def test_a_sink_that_has_enough_gets_no_more() -> None:
             await writer.drain()
             await asyncio.sleep(0.002)
         await reader.read()
-        writer.close()
 
     got: list[bytes] = []
 
@@ -144,7 +153,7 @@ async def test_a_sink_that_has_enough_gets_no_more() -> None:
 @asynccontextmanager
 async def opened(serve: Serve) -> AsyncIterator[Connection]:
     """A connection to a server that does as told."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(closing(serve), "127.0.0.1", 0)
     connections = Connections()
     try:
         yield await connections.connect(Origin(secure=False, host="127.0.0.1", port=server.sockets[0].getsockname()[1]), 2)
