@@ -39,7 +39,16 @@ def main(env: Mapping[str, str]) -> None:
     except ValueError as error:
         sys.exit(f"chat_stream: {error}")
     config = uvicorn.Config(
-        app, host, port, access_log=False, log_level="warning", timeout_graceful_shutdown=_GRACE_S, lifespan="on", ws="none"
+        app,
+        host,
+        port,
+        http="httptools",
+        ws="none",
+        proxy_headers=False,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
     )
     sys.setswitchinterval(_SWITCH_S)
     _Server(config).run()

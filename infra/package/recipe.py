@@ -23,6 +23,7 @@ NEVER_TAKEN: Final = (
     "click._termui_impl",
     "click._winconsole",
     "click.shell_completion",
+    "h11",
     "httpcore2",  # httpx2's own transport: chat_stream has another
     "httpx2._main",
     "httpx2.websockets._api",
@@ -40,7 +41,9 @@ NEVER_TAKEN: Final = (
     "truststore._macos",
     "truststore._windows",
     "urllib3",  # truststore asks for it in a `try`, to patch it; boto3 brings its own
-    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.http.auto_zttp_impl",
+    "uvicorn.protocols.http.h11_impl",
     "uvicorn.protocols.http.zttp_h2_impl",
     "uvicorn.protocols.http.zttp_impl",
     "uvicorn.protocols.websockets",

@@ -16,7 +16,7 @@ ALLOWED: Final = {
     "click",  # uvicorn's
     "cryptography",
     "functions",
-    "h11",  # uvicorn's
+    "httptools",  # uvicorn's
     "httpx2",
     "idna",
     "jmespath",  # powertools'
