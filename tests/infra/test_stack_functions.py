@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import xform_name
 
 import functions
 from functions.chat_stream.settings import Settings as ChatSettings
@@ -124,8 +125,8 @@ def calls(function: str) -> set[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 named.add(node.func.attr)
-                if node.func.attr == "get_paginator":
-                    named |= {str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)}
+                if node.func.attr in {"call", "get_paginator"}:
+                    named |= {xform_name(str(argument.value)) for argument in node.args if isinstance(argument, ast.Constant)}
             elif isinstance(node, ast.Dict):
                 named |= {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
     return {AUTHORISED_AS[name] for name in named & AUTHORISED_AS.keys()}

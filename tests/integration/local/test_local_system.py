@@ -25,11 +25,11 @@ QUESTION = {"messages": [{"role": "user", "content": "hi"}]}
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        # A process that ended and was not waited for by anybody yet has no command line.
+        cmdline = Path(f"/proc/{pid}/cmdline")
+        return bool(cmdline.read_bytes()) if cmdline.exists() else not Path("/proc").is_dir()
+    except ProcessLookupError:  # also from the read, when it goes meanwhile
         return False
-    # A process that ended and was not waited for by anybody yet has no command line.
-    cmdline = Path(f"/proc/{pid}/cmdline")
-    return bool(cmdline.read_bytes()) if cmdline.exists() else not Path("/proc").is_dir()
 
 
 def healthy(system: LocalSystem) -> bool:
