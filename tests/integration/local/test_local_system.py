@@ -26,9 +26,8 @@ def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
         # A process that ended and was not waited for by anybody yet has no command line.
-        cmdline = Path(f"/proc/{pid}/cmdline")
-        return bool(cmdline.read_bytes()) if cmdline.exists() else not Path("/proc").is_dir()
-    except ProcessLookupError:  # also from the read, when it goes meanwhile
+        return not Path("/proc").is_dir() or bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (ProcessLookupError, FileNotFoundError):  # it may go between the two
         return False
 
 
