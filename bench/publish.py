@@ -17,7 +17,6 @@ _BETWEEN: Final = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.D
 _SHORT: Final = {
     "floor": "hand-written (the floor)",
     "product": "streaming-first chat, whole",
-    "product-slow-aws": "… SQS and DynamoDB at 2 s",
     "parsed": "openai SDK, parsed",
     "database_first": "database first",
     "ai-sdk": "Vercel AI SDK",

@@ -14,7 +14,6 @@ from bench.processes import OUT
 LABELS: Final = {
     "floor": "asyncio.Protocol, hand-written (the floor)",
     "product": "**streaming-first chat, whole**",
-    "product-slow-aws": "**… with SQS and DynamoDB at 2 s**",
     "parsed": "Starlette + openai SDK, parsed chunks (what everyone writes)",
     "database_first": "the same, storing before it asks the model",
     "ai-sdk": "Vercel AI SDK on Node",

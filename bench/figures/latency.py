@@ -28,15 +28,16 @@ async def added_ttft(on: Stage, contenders: Sequence[Contender], rounds: int) ->
     return added
 
 
-async def added_ttft_left(on: Stage, contender: Contender, rounds: int, between_s: float) -> list[float]:
-    """As above, of a contender whose streams take long to end: each is left at its first token, and ends by itself."""
+async def added_ttft_left(on: Stage, contenders: Sequence[Contender], rounds: int, between_s: float) -> Samples:
+    """As above, where a stream may take long to end: each is left at its first token, and ends by itself."""
     await on.pace(_MODEL_TTFT_S, _PACE_S, _TOKENS)
-    added = []
-    for _ in range(rounds):
-        direct = await _first(on.direct)
-        relayed = await _first(contender.target, leave=True)
-        added.append((relayed.ttft_s - direct.ttft_s) * 1000)
-        await asyncio.sleep(between_s)
+    added: Samples = {contender.name: [] for contender in contenders}
+    for number in range(rounds):
+        for contender in contenders if number % 2 == 0 else reversed(contenders):
+            direct = await _first(on.direct)
+            relayed = await _first(contender.target, leave=True)
+            added[contender.name].append((relayed.ttft_s - direct.ttft_s) * 1000)
+            await asyncio.sleep(between_s)
     return added
 
 

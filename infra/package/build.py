@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.package import archive, bytecode, elf, uv
+from infra.package import archive, bytecode, elf, lazy, uv
 from infra.package.reach import Bundle
 from infra.package.recipe import (
     HIDDEN_IMPORTS,
+    LAZY,
     NEVER_TAKEN,
     OF_THE_RUNTIME,
     ONLY_CHILDREN,
@@ -71,8 +72,13 @@ def _make(package: Package, name: str, arch: Arch) -> None:
 def _fill(made: Path, wheels: Path, recipe: Recipe, function: str, arch: Arch) -> None:
     uv.install(function, arch, wheels)
     shutil.copytree(uv.ROOT / bytecode.OWN, wheels / bytecode.OWN, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in _kept(wheels, recipe):
+    bundle = Bundle(wheels, LAZY)
+    kept = bundle.reached([recipe.entry], _never(bundle, recipe), HIDDEN_IMPORTS)
+    for path in [*kept.values(), *_files(wheels, recipe)]:
         _copy(path, made / path.relative_to(wheels))
+    for name in kept.keys() & bundle.passing_on.keys():
+        places = {found: place for found, place in bundle.passing_on[name].items() if place.module in kept}
+        (made / kept[name].relative_to(wheels)).write_bytes(lazy.written(places))
     for source in recipe.executables:
         target = made / Path(source).name
         shutil.copyfile(uv.ROOT / source, target)
@@ -80,12 +86,15 @@ def _fill(made: Path, wheels: Path, recipe: Recipe, function: str, arch: Arch) -
     bytecode.compile_all(made)
 
 
-def _kept(wheels: Path, recipe: Recipe) -> Iterator[Path]:
-    bundle = Bundle(wheels)
+def _never(bundle: Bundle, recipe: Recipe) -> set[str]:
     never = {*NEVER_TAKEN, *OF_THE_RUNTIME, *recipe.never}
     for package, children in ONLY_CHILDREN.items():
         never |= {name for name in bundle.children(package) if name.rpartition(".")[2] not in children}
-    yield from bundle.reached([recipe.entry], never, HIDDEN_IMPORTS).values()
+    return never
+
+
+def _files(wheels: Path, recipe: Recipe) -> Iterator[Path]:
+    """What goes along and is no module."""
     for pattern in recipe.files:
         yield from sorted(wheels.glob(pattern))
     for distribution in WITH_METADATA:

@@ -12,15 +12,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from infra.package.lazy import Place, passed_on
+
 _DOTTED: Final = re.compile(r"\.*[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:\w+)?")
 
 
 class Bundle:
-    """The modules under a folder, by their dotted names."""
+    """The modules under a folder, by their dotted names.
 
-    def __init__(self, root: Path) -> None:
+    `lazy` are packages that, with those below them, are going to import what they pass on when it is asked for (lazy.py): to
+    import such a package reaches nothing, to import a name from it reaches where that comes from. `passing_on` has their names.
+    """
+
+    def __init__(self, root: Path, lazy: Iterable[str] = ()) -> None:
         self._files = {_name(path.relative_to(root)): path for path in _modules(root)}
         self._packages = {parent for name in self._files for parent in _parents(name)}
+        self.passing_on: dict[str, dict[str, Place]] = {
+            name: places
+            for name, path in self._files.items()
+            if path.name == "__init__.py" and any(f"{name}.".startswith(f"{package}.") for package in lazy)
+            if (places := passed_on(path.read_bytes(), name))
+        }
 
     def children(self, package: str) -> list[str]:
         """The modules directly below a package."""
@@ -46,7 +58,7 @@ class Bundle:
             path = found[name] = self._files[name]
             waiting += _parents(name)
             waiting += hidden.get(name, ())
-            if path.suffix == ".py":
+            if path.suffix == ".py" and name not in self.passing_on:
                 waiting += self._imported(name, path)
         return found
 
@@ -58,7 +70,16 @@ class Bundle:
                 continue
             source = _absolute(fact, package)
             yield from self._longest(source)
-            yield from (f"{source}.{name}" for name in fact.names)
+            for imported in fact.names:
+                yield from self._from(source, imported)
+
+    def _from(self, source: str, name: str) -> Iterator[str]:
+        """The modules behind `from source import name`."""
+        yield from self._longest(f"{source}.{name}")
+        if place := self.passing_on.get(source, {}).get(name):
+            yield from self._longest(place.module)
+            if place.name is not None:
+                yield from self._from(place.module, place.name)
 
     def _longest(self, name: str) -> Iterator[str]:
         """The module itself, or the part of the name that is one."""

@@ -48,10 +48,12 @@ NEVER_TAKEN: Final = (
     "uvicorn.protocols.http.zttp_impl",
     "uvicorn.protocols.websockets",
 )
+# Packages that import what they pass on when it is asked for (lazy.py), with those below them.
+LAZY: Final = ("openai.types",)
 # Packages of which only some children are used; the others are reached through lazy attributes that no code here touches.
 ONLY_CHILDREN: Final = {
-    # `client.chat.completions` is all that model.py asks of the client.
-    "openai.resources": ("chat",),
+    # model.py asks the client for none: it uses its method for any endpoint.
+    "openai.resources": (),
 }
 # Distributions that ask importlib.metadata for their own version while they are imported.
 WITH_METADATA: Final = ("httpx2",)

@@ -1,4 +1,4 @@
-"""Which modules imports reach, and shared objects without what only a debugger reads."""
+"""Which modules imports reach, packages that import lazily, and shared objects without what only a debugger reads."""
 
 import hashlib
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.package import lazy
 from infra.package.elf import stripped
 from infra.package.reach import Bundle
 
@@ -83,6 +84,59 @@ def test_a_table_of_lazy_names_in_a_package_counts(bundle: Path) -> None:
 def test_what_is_never_taken_is_left_out_with_all_below_it(bundle: Path) -> None:
     put(bundle, entry="import lib.x.y, lib.z", lib__init="", lib__x__init="", lib__x__y="", lib__z="")
     assert reached(bundle, never=("lib.x",)) == {"entry", "lib", "lib.z"}
+
+
+def lazy_package(bundle: Path, entry: str) -> Bundle:
+    """`lib` passes on what its modules hold, and `lib.sub` in turn what its own do."""
+    put(
+        bundle,
+        entry=entry,
+        lib__init="from __future__ import annotations\nfrom .one import One\nfrom .sub import Two as Two\nfrom . import three",
+        lib__one="One = 1",
+        lib__sub__init="from .two import Two, Other as Else",
+        lib__sub__two="Two, Other = 2, 3",
+        lib__three="",
+    )
+    return Bundle(bundle, ["lib"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "modules"),
+    [
+        ("import lib", set()),
+        ("from lib import One", {"lib.one"}),
+        ("from lib import Two", {"lib.sub", "lib.sub.two"}),
+        ("from lib import three", {"lib.three"}),
+        ("import lib.sub.two", {"lib.sub", "lib.sub.two"}),
+        ("from lib.sub import Else", {"lib.sub", "lib.sub.two"}),
+    ],
+)
+def test_a_lazy_package_reaches_what_is_asked_of_it(bundle: Path, entry: str, modules: set[str]) -> None:
+    assert set(lazy_package(bundle, entry).reached(["entry"])) == {"entry", "lib"} | modules
+
+
+def test_a_package_that_does_more_than_pass_on_stays_as_it_is(bundle: Path) -> None:
+    put(bundle, entry="import lib", lib__init="from .one import One\nprint(One)", lib__one="One = 1")
+    assert not Bundle(bundle, ["lib"]).passing_on
+    assert "lib.one" in Bundle(bundle, ["lib"]).reached(["entry"])
+
+
+def test_a_lazy_package_passes_the_same_names_on_and_imports_none_before(bundle: Path) -> None:
+    for name, places in lazy_package(bundle, "").passing_on.items():
+        (bundle / name.replace(".", "/") / "__init__.py").write_bytes(lazy.written(places))
+    script = (
+        f"import sys; sys.path.insert(0, {str(bundle)!r}); sys.dont_write_bytecode = True\n"
+        "import lib; before = [name for name in sys.modules if name.startswith('lib')]\n"
+        "from lib import One; from lib.sub import Else; from lib import *\n"
+        "print(before, One, lib.One, Else, Two, three.__name__, lib.sub.Two)\n"
+        "try: from lib import Missing\nexcept ImportError as error: print(error)\n"
+        "print(lib.Missing)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    said, missing = done.stdout.splitlines()
+    assert said == "['lib'] 1 1 3 2 lib.three 2"
+    assert "cannot import name 'Missing' from 'lib'" in missing
+    assert done.stderr.endswith("AttributeError: module 'lib' has no attribute 'Missing', or it was left out of this package\n")
 
 
 def test_an_import_that_no_source_shows_is_named(bundle: Path) -> None:
