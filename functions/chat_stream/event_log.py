@@ -17,7 +17,7 @@ class EventLog:
         self.frames: list[bytes] = []
         self.unsaved: list[Event] = []  # not yet in a checkpoint; drained by the recorder
         self.closed = False
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: tuple[Callable[[], None], ...] = ()
 
     @property
     def next_id(self) -> int:
@@ -40,11 +40,11 @@ class EventLog:
 
     def listen(self, on_change: Callable[[], None]) -> None:
         """Has `on_change` called within each append, at the close, and never again after `unlisten`. It must not raise."""
-        self._listeners.append(on_change)
+        self._listeners = (*self._listeners, on_change)
 
     def unlisten(self, on_change: Callable[[], None]) -> None:
-        self._listeners.remove(on_change)
+        self._listeners = tuple(listener for listener in self._listeners if listener != on_change)
 
     def _tell(self) -> None:
-        for on_change in tuple(self._listeners):
+        for on_change in self._listeners:
             on_change()

@@ -99,25 +99,26 @@ class _Drain:
                 self._idle.set_result(None)
 
     def _write(self) -> None:
-        """All that is ready, until a write waits. Never raises: the log's writer is not to blame."""
-        while self._waiting is None and self._error is None and (body := self._next()):
-            message: Message = {"type": "http.response.body", "body": body, "more_body": True}
-            steps = self._send(message).__await__()
-            try:
-                waited_for = next(steps)
-            except StopIteration:
-                continue
-            except Exception as error:  # noqa: BLE001 - raised by `run`
-                self._error = error
-            else:
-                self._waiting = _Begun(steps, waited_for)
+        """All that is ready, unless a write waits. Never raises: the log's writer is not to blame."""
+        if self._waiting is not None or self._error is not None or not (body := self._next()):
+            return
+        message: Message = {"type": "http.response.body", "body": body, "more_body": True}
+        steps = self._send(message).__await__()
+        try:
+            waited_for = next(steps)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - raised by `run`
+            self._error = error
+        else:
+            self._waiting = _Begun(steps, waited_for)
 
     def _next(self) -> bytes:
         frames, sent = self._log.frames, self._sent
+        due, self._keepalive_due = self._keepalive_due, False
         if len(frames) > sent:
             self._sent, self._wrote_at = len(frames), self._loop.time()
             return frames[sent] if self._sent == sent + 1 else b"".join(frames[sent:])
-        due, self._keepalive_due = self._keepalive_due, False
         return sse.KEEPALIVE if due else b""
 
     def _watch(self) -> None:
