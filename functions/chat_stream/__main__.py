@@ -15,8 +15,8 @@ from functions.common.log import get_logger
 
 logger = get_logger("chat_stream")
 _GRACE_S: Final = 20
-# Threads hand the interpreter over this often (CPython's default: 5 ms). Building AWS clients keeps a thread busy for 100 ms;
-# with the default, every token in that time would wait for several such turns.
+# Threads hand the interpreter over this often (CPython's default: 5 ms). Importing botocore keeps a thread busy for 100 ms; with
+# the default, every token in that time would wait for several such turns.
 _SWITCH_S: Final = 0.0005
 
 
