@@ -3,52 +3,25 @@
 
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { type Client, createClient } from "../src/core/client";
+import type { Client } from "../src/core/client";
 import type { TurnEvent } from "../src/core/events";
-import { createOutbox, type Outbox } from "../src/core/outbox";
+import { createOutbox } from "../src/core/outbox";
 import { visibleBranch } from "../src/core/tree";
 import type { Message } from "../src/core/types";
-import { type Asked, cut, json, problem, type Server, startServer, streams } from "./server";
+import { type Asked, cut, json, problem, type Server, streams } from "./server";
+import { closeBrowser, openBrowser, visit } from "./visits";
 
 const CHAT = "01890000-0000-7000-8000-0000000000aa";
 const POST = /^POST \/api\/chat/;
 let server: Server;
 let count = 0;
 
-function memory(): Storage {
-  const kept = new Map<string, string>();
-  return {
-    getItem: (key: string) => kept.get(key) ?? null,
-    setItem: (key: string, value: string) => void kept.set(key, value),
-    removeItem: (key: string) => void kept.delete(key),
-  } as Storage;
-}
-
 beforeEach(async () => {
-  server = await startServer();
-  server.answers(/GET \/api\/buds/, json([]));
-  server.answers(/GET \/api\/conversations$/, json({ items: [] }));
-  const ask = globalThis.fetch;
-  vi.stubGlobal("fetch", (path: string, init: RequestInit) => ask(server.url + path, init));
-  vi.stubGlobal("sessionStorage", memory());
-  vi.stubGlobal("localStorage", memory());
-  vi.stubGlobal("location", { pathname: "/new", origin: server.url });
-  vi.stubGlobal("window", new EventTarget());
-  vi.stubGlobal("navigator", { onLine: true });
+  server = await openBrowser();
 });
 
-afterEach(async () => {
-  vi.unstubAllGlobals();
-  await server.close();
-});
+afterEach(() => closeBrowser(server));
 
-/** A visit: the same storage is found by every visit of a test. */
-async function visit(outbox: Outbox): Promise<Client> {
-  const client = createClient(outbox);
-  await client.start();
-  client.showNew(true);
-  return client;
-}
 const newOutbox = () => createOutbox(`outbox-${count++}`);
 
 const START = (asked: Asked): TurnEvent => ({ type: "start", turnId: asked.body?.turnId ?? "", model: "m" });

@@ -3,10 +3,11 @@
 
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { type Client, createClient } from "../src/core/client";
-import { createOutbox, type Outbox } from "../src/core/outbox";
+import type { Client } from "../src/core/client";
+import { createOutbox } from "../src/core/outbox";
 import { visibleBranch } from "../src/core/tree";
-import { cut, json, problem, type Server, startServer, streams } from "./server";
+import { cut, json, problem, type Server, streams } from "./server";
+import { closeBrowser, memory, openBrowser, visit } from "./visits";
 
 vi.mock("../src/core/pause", async (original) => ({
   ...(await original<typeof import("../src/core/pause")>()),
@@ -21,40 +22,12 @@ const POST = /^POST \/api\/chat/;
 let server: Server;
 let count = 0;
 
-function memory(): Storage {
-  const kept = new Map<string, string>();
-  return {
-    getItem: (key: string) => kept.get(key) ?? null,
-    setItem: (key: string, value: string) => void kept.set(key, value),
-    removeItem: (key: string) => void kept.delete(key),
-  } as Storage;
-}
-
 beforeEach(async () => {
-  server = await startServer();
-  server.answers(/GET \/api\/buds/, json([]));
-  server.answers(/GET \/api\/conversations$/, json({ items: [] }));
-  const ask = globalThis.fetch;
-  vi.stubGlobal("fetch", (path: string, init: RequestInit) => ask(server.url + path, init));
-  vi.stubGlobal("sessionStorage", memory());
-  vi.stubGlobal("localStorage", memory());
-  vi.stubGlobal("location", { pathname: "/new", origin: server.url });
-  vi.stubGlobal("window", new EventTarget());
-  vi.stubGlobal("navigator", { onLine: true });
+  server = await openBrowser();
 });
 
-afterEach(async () => {
-  vi.unstubAllGlobals();
-  await server.close();
-});
+afterEach(() => closeBrowser(server));
 
-async function visit(outbox: Outbox, user = ""): Promise<Client> {
-  const client = createClient(outbox);
-  if (user) client.auth.store.setState({ state: "signedIn", user });
-  await client.start();
-  client.showNew(true);
-  return client;
-}
 const newOutbox = () => createOutbox(`saving-${count++}`);
 const eventually = (look: () => void | Promise<void>) => vi.waitFor(look, { timeout: 4_000, interval: 5 });
 const draft = (client: Client) => client.drafts.store.getState().current;
