@@ -100,7 +100,7 @@ class _Queue:
         loop = asyncio.get_running_loop()
         for entry in Entries:
             loop.call_later(entry["DelaySeconds"] + QUEUE_S, self.deliver, entry["MessageBody"])
-        return {}
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
 
 class _InPlace(Aws):

@@ -29,6 +29,7 @@ _CONNECT_S: Final = 5.0
 # The turn's own clocks decide about silence; this only frees a socket whose peer vanished.
 _SOCKET_S: Final = 600.0
 _DONE: Final = b"[DONE]"
+_MOST_TOKENS: Final = 100_000_000  # of one completion, prompt included: ten times the longest context on offer
 _PLAYED: Final = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 _OPTIONS: Final[Any] = {"headers": {"accept-encoding": "identity"}, "security": {"bearer_auth": True}}
@@ -145,7 +146,7 @@ class Completion:
 
     def _read(self, messages: Sequence[Any], pieces: list[Piece]) -> None:
         for message in messages:
-            if message.data == _DONE:
+            if message.data.startswith(_DONE):
                 self._ended = True
                 break
             chunk = _parse(message.data)
@@ -153,7 +154,7 @@ class Completion:
                 raise _by_error_object(error)
             try:
                 self._take(chunk, pieces)
-            except (TypeError, ValueError, AttributeError, LookupError) as error:
+            except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
                 raise errors.ModelCut from error
 
     def _take(self, chunk: dict[str, Any], pieces: list[Piece]) -> None:
@@ -213,7 +214,7 @@ def _parse_leniently(data: bytes) -> Any:
     """A chunk whose JSON escapes hold half a surrogate pair, as some providers cut them; raises ModelCut for anything else."""
     try:
         text = json.dumps(json.loads(data), ensure_ascii=False)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.ModelCut from error
     return from_json(text.encode("utf-8", "replace"))
 
@@ -224,9 +225,13 @@ def _text(value: object) -> str:
     return value
 
 
-def _usage(raw: Mapping[str, Any]) -> Usage:
+def _usage(raw: Mapping[str, Any]) -> Usage | None:
+    """The provider's count; None for one that cannot be, which would use up its user's day."""
     given, made = int(raw.get("prompt_tokens") or 0), int(raw.get("completion_tokens") or 0)
-    return Usage(input_tokens=given, output_tokens=made, total_tokens=int(raw.get("total_tokens") or given + made))
+    total = int(raw.get("total_tokens") or given + made)
+    if not all(0 <= count <= _MOST_TOKENS for count in (given, made, total)):
+        return None
+    return Usage(input_tokens=given, output_tokens=made, total_tokens=total)
 
 
 def _by_status(status: int) -> errors.ModelFailed:

@@ -58,11 +58,12 @@ class Outbox:
     async def _send_batch(self, batch: Sequence[tuple[Record, str]]) -> list[Record]:
         entries = [self._entry(str(index), record, body) for index, (record, body) in enumerate(batch)]
         reply = await self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries})
-        refused: list[Record] = []
-        for failure in reply.get("Failed", ()):
-            record = batch[int(failure["Id"])][0]
-            logger.warning("the queue refused a record", extra={"code": failure["Code"], "kind": record.kind})
-            refused.append(record)
+        accepted = {entry.get("Id") for entry in reply.get("Successful", ())}
+        refused = [record for index, (record, _) in enumerate(batch) if str(index) not in accepted]
+        if refused:
+            codes = sorted({str(failure.get("Code")) for failure in reply.get("Failed", ())})
+            kinds = [record.kind for record in refused]
+            logger.warning("the queue refused records", extra={"code": ", ".join(codes), "kind": ", ".join(kinds)})
         return refused
 
     def _entry(self, entry_id: str, record: Record, body: str) -> dict[str, Any]:

@@ -62,10 +62,12 @@ class QuotaTable:
                 full = error.item
             else:
                 return None
+            if lease in _leases(full):  # let in before, by a request whose reply was lost
+                return None
             refusal = self._refusal(full, now)
             if not isinstance(refusal, errors.TooManyStreams):
                 return refusal
-            if not (dead := await self._dead(user_id, full["leases"]["SS"])):
+            if not (dead := await self._dead(user_id, _leases(full))):
                 return refusal
             await self._bury(user_id, dead)
         return refusal
@@ -78,9 +80,10 @@ class QuotaTable:
         # The limits themselves settle the race of many turns at once: the update that meets one at its edge fails.
         if quotas.streams:  # else nothing would ever look for the dead among the leases
             added.append("#leases :lease")
-            asked.append("(attribute_not_exists(#leases) OR size(#leases) < :streams)")
+            # A repeat of this update fails, and counts nothing twice.
+            asked.append("(attribute_not_exists(#leases) OR (size(#leases) < :streams AND NOT contains(#leases, :own)))")
             names["#leases"] = "leases"
-            values |= {":lease": {"SS": [lease]}, ":streams": {"N": str(quotas.streams)}}
+            values |= {":lease": {"SS": [lease]}, ":own": {"S": lease}, ":streams": {"N": str(quotas.streams)}}
         if quotas.turns_per_minute:
             asked.append("(attribute_not_exists(#turns) OR #turns < :turns)")
             values[":turns"] = {"N": str(quotas.turns_per_minute)}
@@ -176,6 +179,11 @@ def _past(item: Iterable[str], now: float) -> list[str]:
     lengths = {"turns": MINUTE_S, "tokens": DAY_S}
     found = (_WINDOW.fullmatch(name) for name in item)
     return [match[0] for match in found if match and (int(match[2]) + 2) * lengths[match[1]] <= now]
+
+
+def _leases(item: Mapping[str, Any]) -> list[str]:
+    found: list[str] = item.get("leases", {}).get("SS", [])
+    return found
 
 
 def _number(item: Mapping[str, Any], name: str) -> int:

@@ -75,7 +75,7 @@ class Recorder:
         self._wrote_at = 0.0
         self._nudged = asyncio.Event()
         self._received: asyncio.Future[News] = asyncio.get_running_loop().create_future()
-        self._no_time: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.no_time: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._complained = False
 
     async def run(self, model_sent: asyncio.Event, deadline: Deadline) -> None:
@@ -118,14 +118,14 @@ class Recorder:
     async def receipt(self, seconds: float) -> News | None:
         """What persist said of the turn, if it says so within `seconds` and before the process must go."""
         self._nudged.set()
-        either: set[asyncio.Future[Any]] = {self._received, self._no_time}
+        either: set[asyncio.Future[Any]] = {self._received, self.no_time}
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return self._received.result() if self._received.done() else None
 
     def hurry(self) -> None:
         """Waits for no receipt from here on."""
-        if not self._no_time.done():
-            self._no_time.set_result(None)
+        if not self.no_time.done():
+            self.no_time.set_result(None)
 
     async def seal(self, terminal: Event, status: str, durable: bool, deadline: Deadline) -> None:
         """Writes the last checkpoint and the final status. A failure is logged: the answer itself is in the queue."""

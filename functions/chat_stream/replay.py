@@ -24,10 +24,10 @@ _UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It
 async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> AsyncGenerator[Sequence[Event], None]:
     """The turn's events from number `after + 1` on, as runs, up to and with the terminal one. Ends by itself."""
     log = _Reader(after)
-    pause, failing_s = _QUICK_S, 0.0
+    pause, failing_s, looked_again = _QUICK_S, 0.0, False
     while True:
         try:
-            view = await table.read(turn_id, user_id, log.read_to)
+            view = await table.read(turn_id, user_id, log.read_from)
         except StorageUnavailable as error:
             failing_s += pause
             logger.warning("a replay waits for the turns table", extra={"turn_id": turn_id, "error": type(error).__name__})
@@ -43,48 +43,44 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
         if log.ended:
             return
         if log.torn:
-            log.reread()
             continue
         if view is None:
             yield [_GONE]
             return
         if view.log_over and not fresh:
-            if not log.reread_already:
-                log.reread()  # the last run may have been rewritten, longer, under the key it had
-                continue
-            yield [_LEFT_OFF]
-            return
+            if looked_again:
+                yield [_LEFT_OFF]
+                return
+            looked_again = True  # the seal may have come between two pages of this read
+            continue
+        looked_again = False
         pause = _QUICK_S if fresh else min(pause * 1.5, _SLOW_S)
         await asyncio.sleep(pause)
 
 
 class _Reader:
-    """What of the log was read, and what of that was passed on."""
+    """What of the log was read, and what of that was passed on.
+
+    Each read begins with the last run read before: its time is the turn's newest sign of life, and it may have been rewritten,
+    longer, under the key it had.
+    """
 
     def __init__(self, after: int) -> None:
-        self.read_to = 0
+        self.read_from = 0
         self.ended = False
         self.torn = False
-        self.reread_already = True
         self._passed = after
 
     def take(self, view: TurnView | None) -> Sequence[Event]:
-        """The events of `view` not passed on before. `torn` is set at a hole: a run was rewritten, longer, under its old key."""
+        """The events of `view` not passed on before. `torn` is set at a hole between two runs; all is read again then."""
         fresh: list[Event] = []
         self.torn = False
         for checkpoint in view.checkpoints if view else ():
-            if checkpoint.first > self._passed + 1 and self.read_to:
-                self.torn = True
+            if checkpoint.first > self._passed + 1 and self.read_from:
+                self.torn, self.read_from = True, 0
                 break
             fresh += checkpoint.events[max(0, self._passed + 1 - checkpoint.first) :]
             self._passed = max(self._passed, checkpoint.last)
-            self.read_to = checkpoint.last
+            self.read_from = checkpoint.first
             self.ended = is_terminal(checkpoint.events[-1])
-        if fresh:
-            self.reread_already = False
         return fresh
-
-    def reread(self) -> None:
-        """Begins at the first checkpoint again; what was passed on stays so."""
-        self.read_to = 0
-        self.reread_already = True

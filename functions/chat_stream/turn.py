@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
 from functions.chat_stream import errors
 from functions.chat_stream.deadline import Deadline
@@ -22,13 +23,14 @@ from functions.chat_stream.replay import follow
 from functions.chat_stream.request import TurnRequest
 from functions.chat_stream.settings import Limits, Timing
 from functions.chat_stream.transport import Asked
-from functions.chat_stream.turns_table import News, TurnsTable
+from functions.chat_stream.turns_table import MOST_CHARS, News, TurnsTable
 from functions.common.events import Complete, ConversationCreated, Event, Failed, PersistPending, Start, Token
 from functions.common.log import get_logger
 from functions.common.records import Answer, FinalStatus, TurnFinished, TurnStarted, Usage
 from functions.common.times import iso
 
 logger = get_logger("chat_stream")
+_AFTER_START: Final = 2  # the number of the event behind `start`
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Turn:
         self._pace: asyncio.TimerHandle | None = None
         self.refusal: errors.QuotaExceeded | None = None
         self._overruled: errors.TurnFailed | None = None
+        self._takes_receipts = True  # no `conversationCreated` may come behind the terminal event, or into another run's log
 
     async def run(self) -> None:
         """Runs the turn to its end; never raises."""
@@ -122,7 +125,10 @@ class Turn:
         self.end(Ending("stopped", "stopped"))
 
     def leave(self) -> None:
-        """Ends the turn because the process must go: what was said is saved, and nothing else is waited for."""
+        """Ends the turn because the process must go: what was said is saved, and nothing else is waited for.
+
+        A turn that shows another run ends without a terminal event, as that run goes on: its reader comes back elsewhere.
+        """
         self.end(_failed(errors.DeadlineReached()))
         self._recorder.hurry()
 
@@ -169,7 +175,8 @@ class Turn:
     def _add(self, piece: Piece) -> None:
         if piece.content:
             (self._content if isinstance(piece, Token) else self._reasoning).append(piece.content)
-            self.log.append(piece)
+            for part in (piece,) if len(piece.content) <= MOST_CHARS else _parts(piece):
+                self.log.append(part)
 
     def _check_pace(self) -> None:
         """Ends a turn whose model is silent too long. One timer, moved on when it fires: nothing is done per token."""
@@ -201,6 +208,7 @@ class Turn:
                 self.log.append(PersistPending(self.head.turn_id))
             elif news.refused:
                 error, durable = errors.refused(news.refused), False
+        self._takes_receipts = False
         terminal = self._terminal(ending, error, news, durable)
         status = ending.status if error is ending.error else "failed"
         await asyncio.gather(
@@ -258,13 +266,23 @@ class Turn:
         )
 
     async def _replay(self) -> None:
-        """Shows the other run of this turn from its second event: the first is what this response began with too."""
-        async with aclosing(follow(self._ports.table, self.head.turn_id, self.head.user_id, after=1)) as runs:
+        """Shows the other run of this turn, for as long as the process stays."""
+        showing = self._loop.create_task(self._show_other_run())
+        either: set[asyncio.Future[None]] = {showing, self._recorder.no_time}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if showing.done():
+            showing.result()
+        await _cancelled(showing)
+
+    async def _show_other_run(self) -> None:
+        """From its second event on: the first is what this response began with too."""
+        async with aclosing(follow(self._ports.table, self.head.turn_id, self.head.user_id, after=_AFTER_START - 1)) as runs:
             async for events in runs:
                 self.log.extend(events)
 
     def _on_claimed_elsewhere(self, same: bool) -> None:
-        if same and self._last_piece is None and not self._ended.done():
+        if same and self.log.next_id == _AFTER_START and not self._ended.done():
+            self._takes_receipts = False
             self.end(Ending(replay=True))
         else:
             # A short answer may be over by now, or stopped; it is not this run's to save all the same.
@@ -278,7 +296,7 @@ class Turn:
     def _on_receipt(self, news: News) -> None:
         if news.refused:
             self.end(_failed(errors.refused(news.refused)))
-        elif self.head.new and news.conversation_id:
+        elif self.head.new and news.conversation_id and self._takes_receipts:
             self.log.append(ConversationCreated(news.conversation_id))
 
     def _on_task_done(self, task: "asyncio.Task[None]") -> None:
@@ -301,6 +319,12 @@ class Turn:
         )
         sent, first, spent = self._model_sent.at, self._first_piece, self._spent()
         self._ports.meter.write(Figures(status, self._began, sent, first, spent.input_tokens, spent.output_tokens))
+
+
+def _parts(piece: Piece) -> Iterable[Piece]:
+    """A piece that no checkpoint could hold, in several."""
+    for begin in range(0, len(piece.content), MOST_CHARS):
+        yield type(piece)(piece.content[begin : begin + MOST_CHARS])
 
 
 def _estimate(texts: Iterable[str]) -> int:

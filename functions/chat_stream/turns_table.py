@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from functions.chat_stream.aws import DYNAMODB, Aws, ConditionFailed, TransactionCanceled
+from functions.chat_stream.aws import DYNAMODB, Aws, ConditionFailed, StorageUnavailable, TransactionCanceled
 from functions.common import keys, turns
 from functions.common.events import Event, to_log
 from functions.common.ids import new_id
 from functions.common.records import TurnHead
 
-_CHECKPOINT_CHARS: Final = 80_000  # of text in one item, at most 4 bytes each: DynamoDB takes 400 KB
+MOST_CHARS: Final = 60_000  # of text in one item, at most 6 bytes each, as JSON: DynamoDB takes 400 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class TurnsTable:
                 },
             },
         )
-        found = {item["sk"]["S"]: item for item in page["Items"]}
+        found = {item["sk"]["S"]: item for item in _items(page)}
         receipt = found.get(keys.RECEIPT, {})
         # A receipt of another request under the same id says nothing about this one.
         if receipt.get("digest", {}).get("S") != head.digest:
@@ -163,11 +163,11 @@ class TurnsTable:
 
     async def status(self, turn_id: str, user_id: str) -> turns.TurnView | None:
         page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
-        return turns.view(page["Items"])
+        return turns.view(_items(page))
 
-    async def read(self, turn_id: str, user_id: str, after: int = 0) -> turns.TurnView | None:
-        """The turn with its checkpoints, or only those that begin after event `after`."""
-        return turns.view(await self._query(turns.turn_query(self._table, turn_id, user_id, after)))
+    async def read(self, turn_id: str, user_id: str, first: int = 0) -> turns.TurnView | None:
+        """The turn with its checkpoints, or only those from the one on that begins with event `first`."""
+        return turns.view(await self._query(turns.turn_query(self._table, turn_id, user_id, first)))
 
     async def _query(self, query: Mapping[str, Any]) -> list[turns.Item]:
         """The items of all pages."""
@@ -175,7 +175,7 @@ class TurnsTable:
         start: Mapping[str, Any] = {}
         while True:
             page = await self._aws.call(DYNAMODB, "Query", {**query, **start})
-            items += page["Items"]
+            items += _items(page)
             if not (last := page.get("LastEvaluatedKey")):
                 return items
             start = {"ExclusiveStartKey": last}
@@ -221,11 +221,18 @@ def _runs(first: int, events: Sequence[Event]) -> list[tuple[int, Sequence[Event
     begin = size = 0
     for index, event in enumerate(events):
         length = sum(len(part) for part in event if isinstance(part, str)) + 16
-        if size and size + length > _CHECKPOINT_CHARS:
+        if size and size + length > MOST_CHARS:
             runs.append((first + begin, events[begin:index]))
             begin, size = index, 0
         size += length
     return [*runs, (first + begin, events[begin:])]
+
+
+def _items(page: Mapping[str, Any]) -> list[turns.Item]:
+    """Of a query's reply, which names them even when there are none."""
+    if not isinstance(items := page.get("Items"), list):
+        raise StorageUnavailable("a reply without items")
+    return items
 
 
 def _as_put(put: Mapping[str, Any]) -> dict[str, Any]:

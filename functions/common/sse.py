@@ -51,7 +51,7 @@ class SSEDecoder:
                 return []
             self._begun = True
             buffer = buffer.removeprefix(_BOM)
-        end = buffer.rfind(b"\n\n")
+        end = buffer.rfind(b"\n\n", max(0, len(self._buffer) - 1))  # before that there is none
         # A blank line may also be the very first line of the stream.
         if end < 0 and not buffer.startswith(b"\n"):
             if len(buffer) > MAX_MESSAGE_BYTES:

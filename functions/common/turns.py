@@ -83,13 +83,12 @@ def checkpoint_keys(client: "DynamoDBClient", table: str, turn_id: str, user_id:
     return [keys.Key(item[keys.PK]["S"], item[keys.SK]["S"]) for item in items]
 
 
-def turn_query(table: str, turn_id: str, user_id: str, after: int = 0) -> dict[str, Any]:
-    """The query for a turn's items: all, or without the checkpoints that begin before event `after + 1`."""
-    first = keys.events_sk(after + 1) if after else keys.EVENTS_PREFIX
+def turn_query(table: str, turn_id: str, user_id: str, first: int = 0) -> dict[str, Any]:
+    """The query for a turn's items: all, or without the checkpoints that begin before event `first`."""
     return {
         "TableName": table,
         "KeyConditionExpression": "pk = :pk AND sk >= :from",
-        "ExpressionAttributeValues": {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":from": {"S": first}},
+        "ExpressionAttributeValues": {":pk": {"S": keys.turn_pk(turn_id, user_id)}, ":from": {"S": keys.events_sk(first)}},
         "ConsistentRead": True,
     }
 
