@@ -147,7 +147,7 @@ class QuotaTable:
                 "ReturnValues": "ALL_NEW",
             },
         )
-        if len(past := _past(left["Attributes"], now)) >= _TIDY_FROM:
+        if len(past := _past(left.get("Attributes", {}), now)) >= _TIDY_FROM:
             await self._update(
                 user_id,
                 {

@@ -38,6 +38,23 @@ def leases(system: System) -> list[str]:
     return list(quota_item(system).get("leases", {}).get("SS", []))
 
 
+def test_a_turn_let_in_by_a_request_whose_reply_was_lost_does_not_stand_in_its_own_way(chat_system: System) -> None:
+    """It is sent again over another connection, when the kept one was closed."""
+
+    def carried_out_twice(request: Any) -> None:
+        if b":own" in request.body:
+            httpx2.post(request.url, content=request.body, headers=request.headers).raise_for_status()
+
+    chat_system.persisting()
+    with chat_system.wire.fault("UpdateItem", carried_out_twice):
+        stream = chat_system.serve(QUOTA_STREAMS="1").say("hi")
+
+    assert stream.last["type"] == "complete"
+    (turns_of_the_minute,) = (value for name, value in quota_item(chat_system).items() if name.startswith("turns#"))
+    assert turns_of_the_minute == {"N": "1"}
+    assert leases(chat_system) == []
+
+
 def all_at_once(apis: list[Api], count: int, over: int, then: threading.Event) -> list[Stream]:
     """So many turns at once; `then` is set when so many of them are over, or after 20 s."""
     barrier = threading.Barrier(count)

@@ -94,7 +94,9 @@ def of_the(kind: str, effect: Effect) -> Effect:
 
 ENTRY_REFUSED = answer(200, {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]})
 QUEUE_FAULTS = pytest.mark.parametrize(
-    "fault", [broken(), throttled(), hangs(0.2), ENTRY_REFUSED], ids=["500", "throttled", "hanging", "its entry refused"]
+    "fault",
+    [broken(), throttled(), hangs(0.2), ENTRY_REFUSED, answer(200, {}), answer(200, {"Failed": [{"Id": "0"}]})],
+    ids=["500", "throttled", "hanging", "its entry refused", "a reply without a word", "refused without a reason"],
 )
 ENDS = pytest.mark.parametrize("end", ["turn_started", "turn_finished"], ids=["at the start", "at the end"])
 
@@ -124,7 +126,11 @@ def test_either_end_of_a_turn_is_tried_again_until_the_queue_takes_it(chat_syste
     assert kinds.count(TurnStarted) == kinds.count(TurnFinished) == 1
 
 
-@pytest.mark.parametrize("fault", [throttled(), broken(), hangs(0.5)], ids=["throttled", "500", "hanging"])
+@pytest.mark.parametrize(
+    "fault",
+    [throttled(), broken(), hangs(0.5), answer(200, {}), answer(400, {"__type": 5})],
+    ids=["throttled", "500", "hanging", "replies without a word", "an error without a name"],
+)
 def test_a_failing_small_table_only_delays_the_news_of_the_conversation(chat_system: System, fault: Effect) -> None:
     chat_system.model.plays(*PACED)
 

@@ -6,11 +6,12 @@ import time
 import pytest
 
 from functions.common.ids import new_id
+from infra.resources import TURNS
 from local.model.script import done, finish, pause, token, tokens
-from tests.support.chat import Api, Stream, user
+from tests.support.chat import Api, Stream, serving, settings, user
 from tests.support.system import System
 from tests.support.waiting import until
-from tests.support.wire import late
+from tests.support.wire import Effect, late, throttled, times
 
 
 def body(turn_id: str, content: str = "hi") -> dict[str, object]:
@@ -143,6 +144,58 @@ def test_a_second_run_whose_short_answer_was_over_first_says_so_at_once(chat_sys
     assert (second.last["code"], second.last["partial"]) == ("duplicate_turn", False)
     assert time.monotonic() - began < 3
     assert chat_system.queued() == []
+
+
+def of_the_claim(effect: Effect) -> Effect:
+    """The effect, for the puts of claims alone."""
+    return lambda request: effect(request) if b'"owner"' in request.body else None
+
+
+def test_a_run_that_learns_late_that_it_is_another_s_shows_that_one_under_its_numbers(chat_system: System) -> None:
+    chat_system.persisting()
+    one, other = chat_system.serve(), chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(tokens(*"abcdefgh", delay_s=0.4), finish(), done())
+    chat_system.model.plays(pause(20), token("never shown"))
+    streams: list[Stream] = []
+    talking = threading.Thread(target=lambda: streams.append(one.post(body(turn_id))))
+    talking.start()
+    until(lambda: one.http.get(f"/api/turns/{turn_id}").json().get("conversationId"))
+    with chat_system.wire.fault("PutItem", of_the_claim(times(1, throttled()))):
+        again = other.post(body(turn_id))
+    talking.join(20)
+
+    (first,) = streams
+    # It may have heard of its conversation before it knew of the other run, whose numbers it can then not go on with.
+    if again.last["type"] == "complete":
+        assert [(seen.id, seen.event) for seen in again.events] == [(seen.id, seen.event) for seen in first.events]
+    else:
+        assert again.types == ["start", "conversationCreated", "error"]
+        assert again.last["code"] == "duplicate_turn"
+
+
+def test_a_server_that_goes_down_waits_for_no_run_elsewhere_that_it_shows(chat_system: System) -> None:
+    one = chat_system.serve()
+    turn_id = new_id()
+    chat_system.model.plays(tokens(*"abcdefgh", delay_s=1), finish(), done())
+    chat_system.model.plays(pause(20), token("never shown"))
+    talking = threading.Thread(target=lambda: one.post(body(turn_id)))
+    talking.start()
+    until(lambda: one.http.get(f"/api/turns/{turn_id}").status_code == 200)
+    shown: list[Stream] = []
+    with serving(settings(chat_system.model.url, TURNS.name, chat_system.queue_url)) as url:
+        other = Api(url)
+        listening = threading.Thread(target=lambda: shown.append(other.post(body(turn_id))))
+        listening.start()
+        chat_system.model.wait_closed(2)  # its own request was given up
+        began = time.monotonic()
+    took = time.monotonic() - began
+    listening.join(10)
+    other.close()
+    talking.join(20)
+
+    assert took < 4
+    assert shown[0].types in (["start"], ["start", "token"])  # no end: the run goes on, and its reader finds it elsewhere
 
 
 def at_once(one: Api, other: Api, turn_id: str) -> tuple[Stream, Stream]:

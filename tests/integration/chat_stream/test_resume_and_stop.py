@@ -154,6 +154,21 @@ def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> Non
     assert (answer["content"], answer["status"], answer["error"]) == ("so far", "failed", "deadline")
 
 
+def test_a_receipt_that_comes_while_the_log_is_sealed_gets_no_number(chat_system: System) -> None:
+    """Live and stored events would differ, and a reader cut in between would wait for an end that has gone by."""
+    api = chat_system.serve(RECEIPT_WAIT_S="0.3")
+    turn_id = new_id()
+    chat_system.model.plays(token("whole"), finish(), done())
+    storing = threading.Timer(0.5, chat_system.persist)
+    chat_system.wire.after("TransactWriteItems", lambda: time.sleep(1))
+    storing.start()
+    stream = api.post({"turnId": turn_id, "messages": [user("hi")]})
+    storing.join(20)
+
+    assert stream.types == ["start", "token", "persistPending", "complete"]
+    assert seen(api.resume(turn_id)) == seen(stream)
+
+
 def wait_for_claim(api: Api, turn_id: str) -> None:
     until(lambda: api.http.get(f"/api/turns/{turn_id}").status_code == 200)
 
