@@ -20,7 +20,6 @@ from bench.cost import clock
 from bench.cost.provider import PacedModel, Shape
 from bench.cost.tables import Meter, MeteredTables, Usage
 from functions.chat_stream import turn as engine
-from functions.chat_stream.aws import DYNAMODB, SQS, Aws, Service
 from functions.chat_stream.buds import FOLDER, load
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.metrics import Meter as Metrics
@@ -30,6 +29,7 @@ from functions.chat_stream.request import TurnRequest, read_body, turn_request
 from functions.chat_stream.settings import METRICS_NAMESPACE, Limits, ModelSettings, Timing
 from functions.chat_stream.turns_table import TurnsTable
 from functions.common.access import Caller
+from functions.common.aws import DYNAMODB, SQS, Aws, Service
 from functions.common.ids import new_id
 from functions.common.quotas import Quotas
 from functions.common.records import Record, TurnStarted, decode, encode

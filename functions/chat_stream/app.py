@@ -12,7 +12,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.chat_stream import buds
-from functions.chat_stream.aws import Aws
 from functions.chat_stream.local_quota import LocalQuota
 from functions.chat_stream.metrics import Meter
 from functions.chat_stream.model import Model
@@ -22,7 +21,6 @@ from functions.chat_stream.response import SERVER_SEND
 from functions.chat_stream.routes import Answer, Routes
 from functions.chat_stream.running import RunningTurns
 from functions.chat_stream.secret import ModelKey
-from functions.chat_stream.session import Session
 from functions.chat_stream.settings import Settings
 from functions.chat_stream.snapshot import Snapshot
 from functions.chat_stream.turn import Ports
@@ -30,7 +28,9 @@ from functions.chat_stream.turns_table import TurnsTable
 from functions.common import problems
 from functions.common.access import Caller
 from functions.common.auth import IssuerUnavailable, NeedKeys, TokenVerifier, Unauthenticated
+from functions.common.aws import Aws
 from functions.common.log import get_logger
+from functions.common.session import Session
 
 logger = get_logger("chat_stream")
 

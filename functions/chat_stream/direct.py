@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx2
 
-from functions.chat_stream.connections import Connection, Connections, Origin
+from functions.common.connections import Connection, Connections, Origin
 
 POUR: Final = "pour"
 _LINGER_S: Final = 1.0  # for the end of a body in which all was said: it comes behind the last event, in a packet of its own

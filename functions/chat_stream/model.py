@@ -16,10 +16,10 @@ import openai
 from pydantic_core import from_json
 
 from functions.chat_stream import errors
-from functions.chat_stream.connections import Sink
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.direct import POUR
 from functions.chat_stream.transport import ASKED, Asked, Transport
+from functions.common.connections import Sink
 from functions.common.events import Reasoning, Token
 from functions.common.records import Usage
 from functions.common.sse import SSEDecoder, SSEOverflow

@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from functions.chat_stream.aws import SQS, Aws, StorageUnavailable
 from functions.chat_stream.deadline import Deadline
+from functions.common.aws import SQS, Aws, StorageUnavailable
 from functions.common.log import get_logger
 from functions.common.records import SQS_MAX_BYTES, Record, SettleTurn, encode
 

@@ -22,8 +22,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from functions.chat_stream import errors
-from functions.chat_stream.aws import DYNAMODB, Aws, ConditionFailed
 from functions.common import keys, turns
+from functions.common.aws import DYNAMODB, Aws, ConditionFailed
 from functions.common.quotas import Quotas
 
 MINUTE_S: Final = 60

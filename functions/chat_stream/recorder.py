@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.chat_stream import errors
-from functions.chat_stream.aws import StorageUnavailable
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.event_log import EventLog
 from functions.chat_stream.outbox import Outbox
 from functions.chat_stream.quota import QuotaTable, new_lease
 from functions.chat_stream.turns_table import News, TurnsTable, new_owner
+from functions.common.aws import StorageUnavailable
 from functions.common.events import Event
 from functions.common.log import get_logger
 from functions.common.records import Record, SettleTurn, TurnFinished, TurnStarted

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
-from functions.chat_stream.aws import StorageUnavailable
 from functions.chat_stream.turns_table import TurnsTable
+from functions.common.aws import StorageUnavailable
 from functions.common.events import Event, Failed, is_terminal
 from functions.common.log import get_logger
 from functions.common.turns import TurnView

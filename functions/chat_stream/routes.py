@@ -10,7 +10,6 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from functions.chat_stream.aws import StorageUnavailable
 from functions.chat_stream.body import read_json_bytes
 from functions.chat_stream.buds import Bud
 from functions.chat_stream.deadline import Deadline
@@ -23,6 +22,7 @@ from functions.chat_stream.settings import Settings
 from functions.chat_stream.turns_table import TurnsTable
 from functions.common import problems
 from functions.common.access import Caller
+from functions.common.aws import StorageUnavailable
 from functions.common.ids import is_uuid
 from functions.common.times import iso
 from functions.common.turns import STREAMING, TurnView

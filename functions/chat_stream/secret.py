@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final
 
-from functions.chat_stream.aws import SECRETS_MANAGER, Aws, StorageUnavailable
 from functions.chat_stream.settings import ModelSettings
+from functions.common.aws import SECRETS_MANAGER, Aws, StorageUnavailable
 
 _PAUSES_S: Final = (0.2, 0.8)  # before another try; a model call waits for it
 

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from functions.chat_stream.aws import Aws
 from functions.chat_stream.model import Model
 from functions.chat_stream.secret import ModelKey
-from functions.chat_stream.session import Session
 from functions.common import auth, problems
 from functions.common.auth import TokenVerifier
+from functions.common.aws import Aws
 from functions.common.log import get_logger
+from functions.common.session import Session
 
 logger = get_logger("chat_stream")
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from functions.chat_stream.aws import DYNAMODB, Aws, ConditionFailed, StorageUnavailable, TransactionCanceled
 from functions.common import keys, turns
+from functions.common.aws import DYNAMODB, Aws, ConditionFailed, TransactionCanceled, items_of
 from functions.common.events import Event, to_log
 from functions.common.ids import new_id
 from functions.common.records import TurnHead
@@ -129,7 +129,7 @@ class TurnsTable:
             await self._erase_log(head)
 
     async def _erase_log(self, head: TurnHead) -> None:
-        for item in await self._query(turns.checkpoint_keys_query(self._table, head.turn_id, head.user_id)):
+        for item in await self._aws.query(DYNAMODB, turns.checkpoint_keys_query(self._table, head.turn_id, head.user_id)):
             key = {name: item[name] for name in (keys.PK, keys.SK)}
             await self._aws.call(DYNAMODB, "DeleteItem", {"TableName": self._table, "Key": key})
 
@@ -149,7 +149,7 @@ class TurnsTable:
                 },
             },
         )
-        found = {item["sk"]["S"]: item for item in _items(page)}
+        found = {item["sk"]["S"]: item for item in items_of(page)}
         receipt = found.get(keys.RECEIPT, {})
         # A receipt of another request under the same id says nothing about this one.
         if receipt.get("digest", {}).get("S") != head.digest:
@@ -163,22 +163,11 @@ class TurnsTable:
 
     async def status(self, turn_id: str, user_id: str) -> turns.TurnView | None:
         page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
-        return turns.view(_items(page))
+        return turns.view(items_of(page))
 
     async def read(self, turn_id: str, user_id: str, first: int = 0) -> turns.TurnView | None:
         """The turn with its checkpoints, or only those from the one on that begins with event `first`."""
-        return turns.view(await self._query(turns.turn_query(self._table, turn_id, user_id, first)))
-
-    async def _query(self, query: Mapping[str, Any]) -> list[turns.Item]:
-        """The items of all pages."""
-        items: list[turns.Item] = []
-        start: Mapping[str, Any] = {}
-        while True:
-            page = await self._aws.call(DYNAMODB, "Query", {**query, **start})
-            items += _items(page)
-            if not (last := page.get("LastEvaluatedKey")):
-                return items
-            start = {"ExclusiveStartKey": last}
+        return turns.view(await self._aws.query(DYNAMODB, turns.turn_query(self._table, turn_id, user_id, first)))
 
     async def _write(self, puts: Sequence[Mapping[str, Any]]) -> None:
         """One after the other; one that meets a longer run of the same events leaves it."""
@@ -226,13 +215,6 @@ def _runs(first: int, events: Sequence[Event]) -> list[tuple[int, Sequence[Event
             begin, size = index, 0
         size += length
     return [*runs, (first + begin, events[begin:])]
-
-
-def _items(page: Mapping[str, Any]) -> list[turns.Item]:
-    """Of a query's reply, which names them even when there are none."""
-    if not isinstance(items := page.get("Items"), list):
-        raise StorageUnavailable("a reply without items")
-    return items
 
 
 def _as_put(put: Mapping[str, Any]) -> dict[str, Any]:

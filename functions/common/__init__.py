@@ -1,4 +1,4 @@
-"""What more than one function must agree on: wire records, table keys, ids, access, the logger."""
+"""What more than one function must agree on: wire records, table keys, ids, access, the logger, the way to AWS."""
 
 from typing import Final
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 import httpx2
 import pytest
 
-from functions.chat_stream.aws import Aws
 from functions.chat_stream.direct import DirectTransport
-from functions.chat_stream.session import Session
+from functions.common.aws import Aws
 from functions.common.ids import new_id
 from functions.common.records import SettleTurn, TurnFinished, TurnStarted
+from functions.common.session import Session
 from local.model.script import Step, done, finish, pause, token, tokens
 from tests.support.chat import Stream, user
 from tests.support.system import System

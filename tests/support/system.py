@@ -8,8 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from functions.chat_stream.aws import Aws
 from functions.common import keys
+from functions.common.aws import Aws
 from functions.common.records import Record, decode
 from infra.resources import CONVERSATIONS, PERSIST, TURNS
 from local.clients import client

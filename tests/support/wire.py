@@ -18,8 +18,8 @@ import httpx2
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
-from functions.chat_stream.aws import Aws, Service
-from functions.chat_stream.http_body import Head
+from functions.common.aws import Aws, Service
+from functions.common.http_body import Head
 
 Effect = Callable[[Any], AWSResponse | None]
 _Send = Callable[[Aws, Service, bytes, bytes], Awaitable[tuple[Head, bytes]]]

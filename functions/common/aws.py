@@ -1,11 +1,11 @@
 """AWS on the event loop: the JSON protocol of its services over connections of our own, signed by botocore.
 
-boto3's clients block. Each call would hold a thread, and that thread the interpreter while a token waits. Nothing here is
-imported or made before the first model request has gone out.
+boto3's clients block, so that each call of chat_stream would hold a thread, and that thread the interpreter while a token waits;
+and a call through them takes three times the CPU. Nothing of botocore is imported before `prepare` or the first call.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
@@ -13,22 +13,23 @@ from zlib import crc32
 import httpx2
 from pydantic_core import from_json, to_json
 
-from functions.chat_stream.connections import Connections, Origin
-from functions.chat_stream.http_body import Head
-from functions.chat_stream.session import NotReady, Session
 from functions.common import VERSION
-
-_CONNECT_S: Final = 1.0
+from functions.common.connections import Connections, Origin
+from functions.common.http_body import Head
+from functions.common.session import NotReady, Session
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One that speaks AWS's JSON protocol: a POST to `/`, the operation in a header. `read_s` is what an answer may take."""
+    """One that speaks AWS's JSON protocol: a POST to `/`, the operation in a header. `connect_s` is what a connection may take,
+    `read_s` an answer.
+    """
 
     name: str
     target: str
     version: str
     read_s: float
+    connect_s: float = 1.0
 
 
 DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "1.0", 2.0)
@@ -41,11 +42,12 @@ class StorageUnavailable(Exception):
 
 
 class Refused(StorageUnavailable):
-    """AWS answered with an error: its name (`ThrottlingException`), and all that it said."""
+    """AWS answered with an error: its name (`ThrottlingException`), its HTTP status, and all that it said."""
 
-    def __init__(self, code: str, said: Mapping[str, Any]) -> None:
+    def __init__(self, code: str, status: int, said: Mapping[str, Any]) -> None:
         super().__init__(code)
         self.code = code
+        self.status = status
         self.said = said
 
 
@@ -59,11 +61,16 @@ class ConditionFailed(Refused):
 
 
 class TransactionCanceled(Refused):
-    """A transaction was not carried out; the codes say why, one for each of its items."""
+    """A transaction was not carried out; the reasons say why, one for each of its items."""
+
+    @property
+    def reasons(self) -> Sequence[Mapping[str, Any]]:
+        found: Sequence[Mapping[str, Any]] = self.said.get("CancellationReasons", ())
+        return found
 
     @property
     def codes(self) -> list[str]:
-        return [reason.get("Code", "") for reason in self.said.get("CancellationReasons", ())]
+        return [reason.get("Code", "") for reason in self.reasons]
 
 
 _NAMED: Final[Mapping[str, type[Refused]]] = {
@@ -99,11 +106,22 @@ class Aws:
             raise StorageUnavailable from error
         return _read(answer, content)
 
+    async def query(self, service: Service, asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The items of all pages of DynamoDB's Query. Raises as `call` does."""
+        items: list[Mapping[str, Any]] = []
+        start: Mapping[str, Any] = {}
+        while True:
+            page = await self.call(service, "Query", {**asked, **start})
+            items += items_of(page)
+            if not (last := page.get("LastEvaluatedKey")):
+                return items
+            start = {"ExclusiveStartKey": last}
+
     async def send(self, service: Service, head: bytes, body: bytes) -> tuple[Head, bytes]:
         """A signed request, and what came back. Raises a TransportError."""
         if (origin := self._origins.get(service.name)) is None:
             origin = self._origins[service.name] = Origin.of(httpx2.URL(self._session.endpoint(service.name)))
-        return await self._connections.exchange(origin, head, body, _CONNECT_S, service.read_s)
+        return await self._connections.exchange(origin, head, body, service.connect_s, service.read_s)
 
     async def prepare(self) -> None:
         """Does now what the first call would have to do, but for finding credentials. Opens no connection."""
@@ -125,18 +143,26 @@ class Aws:
                 await asyncio.to_thread(session.renew)
 
 
+def items_of(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Of a reply to Query, which names them even when there are none. Raises StorageUnavailable."""
+    if not isinstance(items := page.get("Items"), list):
+        raise StorageUnavailable("a reply without items")
+    return items
+
+
 def _read(answer: Head, content: bytes) -> Mapping[str, Any]:
     """Raises StorageUnavailable."""
     if (sum_ := answer.get(b"x-amz-crc32")) and int(sum_) != crc32(content):
         raise StorageUnavailable("damaged on its way")
     try:
         said = from_json(content or b"{}")
-    except ValueError as error:
-        raise StorageUnavailable(f"{answer.status} that is no JSON") from error
-    if not isinstance(said, dict):
-        raise StorageUnavailable(f"{answer.status} that is no object")
+    except ValueError:
+        said = None  # not AWS's own words: something between it and us
     if answer.status == 200:
+        if not isinstance(said, dict):
+            raise StorageUnavailable("an answer that is no JSON object")
         return said
+    said = said if isinstance(said, dict) else {}
     name = said.get("__type") or answer.get(b"x-amzn-errortype").decode("latin-1") or str(answer.status)
     code = name.partition(":")[0].rpartition("#")[2]
-    raise _NAMED.get(code, Refused)(code, said)
+    raise _NAMED.get(code, Refused)(code, answer.status, said)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.chat_stream.http_body import ResponseParser
+from functions.common.http_body import ResponseParser
 
 CHUNKED = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

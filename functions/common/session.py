@@ -1,7 +1,7 @@
 """What botocore knows for a call to AWS: the region, where a service is, the credentials, and how a request is signed.
 
-Of botocore only these parts are loaded. Its clients would take as long again to make, and each call through one 1 ms of CPU in a
-thread of its own, against 0.3 ms on the loop (docs/performance.md).
+Of botocore only these parts are loaded. Its clients would take as long again to make, and a call through one costs 1 ms of CPU,
+against 0.3 ms on the loop (docs/performance.md).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """HTTP/1.1 connections on asyncio, kept between requests, read without an object per chunk. No proxies; one event loop.
 
-Both of the function's peers are asked through them: the model (direct.py) and AWS (aws.py).
+AWS is asked through them (aws.py), and the model (chat_stream's direct.py).
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import httpx2
 import truststore
 
-from functions.chat_stream.http_body import Head, ResponseParser
+from functions.common.http_body import Head, ResponseParser
 
 _KEPT_S: Final = 60.0  # an idle connection
 _MOST_IDLE: Final = 100
