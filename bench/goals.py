@@ -98,8 +98,8 @@ def _alone(persist: Mapping[str, float], batch: int) -> list[Row]:
     """The same calls with nothing of persist around them: no goal can be below the second."""
     found = []
     for title, name in (
-        ("… the same calls by botocore alone", "botocore"),
-        ("… and with their bodies written for it (the floor)", "written"),
+        ("… the same calls by boto3", "boto3"),
+        ("… the same calls with nothing of persist around them (the floor)", "direct"),
     ):
         if f"cpu_us_{batch}_{name}" in persist:
             rate, cpu = persist[f"per_second_{batch}_{name}"], persist[f"cpu_us_{batch}_{name}"]

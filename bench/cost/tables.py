@@ -55,7 +55,7 @@ class Meter:
 
 
 class MeteredTables:
-    """Takes the place of boto3's DynamoDB client. `meter` is where the next calls are counted."""
+    """Takes the place of DynamoDB, with a method for each operation. `meter` is where the next calls are counted."""
 
     def __init__(self, specs: Iterable[Table]) -> None:
         self.meter = Meter()
@@ -86,7 +86,7 @@ class MeteredTables:
                     raise ValueError(f"{kind} in a transaction is not metered")
         return {}
 
-    def batch_get_item(self, RequestItems: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: N803 - boto3's name
+    def batch_get_item(self, RequestItems: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: N803 - DynamoDB's name
         self.meter.calls += 1
         found: dict[str, list[Item]] = {}
         for table, asked in RequestItems.items():

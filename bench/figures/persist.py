@@ -29,7 +29,7 @@ class Storing(NamedTuple):
 
 
 def storing(on: Stage, messages: int, batch: int, rounds: int) -> dict[str, Storing]:
-    """Of persist, and of the same calls made by botocore alone: as it comes, and with its bodies written for it (the floor).
+    """Of persist, and of the same calls with nothing of persist around them: by boto3, and in persist's own way (the floor).
 
     Medians over the rounds, each a process of its own.
     """

@@ -1,10 +1,11 @@
 """persist as a process: the function's own handler, fed batches as SQS's event source feeds it.
 
 python -m bench.servers.persister store MESSAGES BATCH    stores so many, prints {"messages", "seconds", "cpu_s"}
-python -m bench.servers.persister alone MESSAGES BATCH    the same calls without persist, prints {"botocore": …, "written": …}
+python -m bench.servers.persister alone MESSAGES BATCH    the same calls without persist, prints {"boto3": …, "direct": …}
 python -m bench.servers.persister pump                    stores what the queue delivers, prints {"turn_id": delivered at, …}
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -15,14 +16,16 @@ from typing import Any, Final, NamedTuple
 import boto3
 from botocore import xform_name
 
+from functions.common.aws import Aws, Service
 from functions.common.ids import new_id
 from functions.common.records import Answer, NewMessage, TurnFinished, TurnHead, TurnStarted, Usage, decode, encode
+from functions.common.session import Session
 from functions.common.times import iso
 from functions.persist.entries import Tables
 from functions.persist.handler import handler
 from functions.persist.inbox import Message, take_in
 from functions.persist.pace import Pace
-from functions.persist.store import Store, dynamodb
+from functions.persist.store import DYNAMODB, Store
 from infra.resources import PERSIST_TIMEOUT_S
 from local.clients import client
 from local.context import LambdaContext
@@ -50,32 +53,53 @@ def store(messages: int, batch: int) -> dict[str, float]:
 
 
 def alone(messages: int, batch: int) -> dict[str, dict[str, float]]:
-    """The calls that storing them makes, made again by nothing but a client: botocore's as it comes, and persist's own."""
-    made: list[Call] = []
-
-    def keep(params: Any, model: Any, **_: Any) -> None:
-        made.append((xform_name(model.name), dict(params)))
-
-    persists = dynamodb()
-    persists.meta.events.register_first("provide-client-params.dynamodb", keep)
-    kept = Store(persists, Tables.from_env(os.environ))
+    """The calls that storing them makes, made again with nothing of persist around them: by boto3, and in our own way."""
+    made = _Kept(Session())
+    store = Store(made, Tables.from_env(os.environ))
     events = _events(messages, batch)
     for event in events[2:]:
-        take_in([Message(each["messageId"], each["body"], 1) for each in event["Records"]], kept, Pace(lambda: 30.0))
-    persists.meta.events.unregister("provide-client-params.dynamodb", keep)
-    return {
-        name: {"messages": (len(events) - 2) * batch, **_repeated(made, using)}
-        for name, using in (("botocore", boto3.client("dynamodb")), ("written", persists))
-    }
+        take_in([Message(each["messageId"], each["body"], 1) for each in event["Records"]], store, Pace(lambda: 30.0))
+    store.close()
+    count = (len(events) - 2) * batch
+    ways = {"boto3": _by_boto3, "direct": _directly}
+    return {name: {"messages": count, **repeated(made.calls)} for name, repeated in ways.items()}
 
 
-def _repeated(made: Sequence[Call], using: Any) -> dict[str, float]:
+class _Kept(Aws):
+    """Keeps what it is asked for."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.calls: list[Call] = []
+
+    async def call(self, service: Service, operation: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.calls.append((operation, asked))
+        return await super().call(service, operation, asked)
+
+
+def _by_boto3(made: Sequence[Call]) -> dict[str, float]:
+    using = boto3.client("dynamodb")
+
     def repeat(calls: Sequence[Call]) -> None:
-        for operation, params in calls:
-            getattr(using, operation)(**params)
+        for operation, asked in calls:
+            getattr(using, xform_name(operation))(**asked)
 
     repeat(made[:4])
     return _timed(lambda: repeat(made))
+
+
+def _directly(made: Sequence[Call]) -> dict[str, float]:
+    aws = Aws(Session())
+
+    async def repeat(calls: Sequence[Call]) -> None:
+        for operation, asked in calls:
+            await aws.call(DYNAMODB, operation, asked)
+
+    with asyncio.Runner() as runner:
+        runner.run(repeat(made[:4]))
+        told = _timed(lambda: runner.run(repeat(made)))
+        runner.run(aws.close())
+    return told
 
 
 def _timed(work: Callable[[], None]) -> dict[str, float]:

@@ -13,11 +13,13 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.common.aws import Aws
+from functions.common.session import Session
 from functions.persist.entries import Tables
 from functions.persist.errors import PersistError
 from functions.persist.inbox import Message, take_in
 from functions.persist.pace import Pace
-from functions.persist.store import Store, dynamodb
+from functions.persist.store import Store
 
 METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
 LAG_METRIC: Final = "PersistLag"
@@ -29,9 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     messages = [
         Message(raw["messageId"], raw["body"], int(raw["attributes"]["ApproximateReceiveCount"])) for raw in event["Records"]
     ]
-    store = _store()
-    _settle_in()
-    taken = take_in(messages, store, Pace(lambda: context.get_remaining_time_in_millis() / 1000))
+    taken = take_in(messages, _store(), Pace(lambda: context.get_remaining_time_in_millis() / 1000))
 
     def tell(record: SQSRecord) -> None:
         result = taken[record.message_id].result
@@ -42,6 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = process_partial_response(event, tell, processor)
     _measure([stored.lag_s for stored in taken.values() if stored.lag_s is not None])
+    _settle_in()
     return response
 
 
@@ -57,14 +58,15 @@ def _measure(lags_s: Sequence[float]) -> None:
 
 @cache
 def _store() -> Store:
-    return Store(dynamodb(), Tables.from_env(os.environ))
+    return Store(Aws(Session()), Tables.from_env(os.environ))
 
 
 @cache
 def _settle_in() -> None:
-    """Once per process, when all is made that lives as long as it: from then on the collector looks at a batch's objects only.
+    """Once per process, after its first batch, which makes the last of what lives as long as the process: from then on the
+    collector looks at a batch's objects only.
 
-    It would walk through botocore's hundred thousand again and again, for a batch makes many objects that live to its end.
+    It would walk through the libraries' seventy thousand again and again, for a batch makes many objects that live to its end.
     """
     gc.freeze()
 

@@ -1,62 +1,59 @@
 """The port to DynamoDB: one call each, its failures told apart by whether another attempt can help."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own name
 from pydantic_core import PydanticSerializationError
 
-from functions.common import keys
+from functions.common import aws, keys
+from functions.common.aws import Aws, Refused, StorageUnavailable, TransactionCanceled
+from functions.common.ids import new_id
 from functions.common.keys import Key
-from functions.common.turns import TurnView, read_turn
-from functions.persist.bodies import written_in_one_go
+from functions.common.session import NotReady
+from functions.common.turns import TurnView, turn_query, view
 from functions.persist.entries import Tables, Write
 from functions.persist.errors import NO_REASON, RETRYABLE_ERRORS, Cancelled, PersistError, Reason, Rejected, Unavailable
 from functions.persist.pace import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef, UniversalAttributeValueTypeDef
 
 Item = Mapping[str, Any]
 T = TypeVar("T")
 
 MAX_READS: Final = 100  # BatchGetItem: "up to 100 items"
+DYNAMODB: Final = replace(aws.DYNAMODB, connect_s=CONNECT_TIMEOUT_S, read_s=READ_TIMEOUT_S)
 _SERVER_ERROR: Final = 500
-# What is read of an item (known.py): botocore takes its time for each attribute of a reply.
 _ATTRIBUTES: Final = (keys.PK, keys.SK, keys.EXPIRES, "digest", "refused", "answer_status", "workspace_id", "deleted_at")
-_NAMES: Final = {f"#{name}": name for name in _ATTRIBUTES}
+_NAMES: Final = {f"#{name}": name for name in _ATTRIBUTES}  # what is read of an item (known.py)
 _PROJECTION: Final = ", ".join(_NAMES)
-
-CLIENT_CONFIG: Final = Config(
-    connect_timeout=CONNECT_TIMEOUT_S,
-    read_timeout=READ_TIMEOUT_S,
-    retries={"total_max_attempts": 1},  # the pace of the whole invocation decides, not each call for itself
-    parameter_validation=False,  # every parameter is made in this package; the check costs a third of a call's CPU
-    tcp_keepalive=True,
-    user_agent="streaming-first-chat",  # botocore would put its own together anew for each call, a tenth of the call's CPU
-)
-
-
-def dynamodb() -> "DynamoDBClient":
-    """The client of this package's calls."""
-    client = boto3.client("dynamodb", config=CLIENT_CONFIG)
-    written_in_one_go(client.meta.events)
-    return client
 
 
 class Store:
-    """Safe to share between invocations. Raises Unavailable, Rejected, and `transact` also Cancelled."""
+    """Safe to share between invocations. Raises Unavailable, Rejected, and `transact` also Cancelled.
 
-    def __init__(self, client: "DynamoDBClient", tables: Tables) -> None:
-        self._client = client
+    Its event loop runs while a call does, and stands still between them, as the whole process may.
+    """
+
+    def __init__(self, aws: Aws, tables: Tables) -> None:
         self.tables = tables
+        self._aws = aws
+        self._loop = asyncio.new_event_loop()
+
+    def close(self) -> None:
+        """No call may follow."""
+        self._loop.run_until_complete(self._aws.close())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
 
     def transact(self, writes: Iterable[Write]) -> None:
         """All of the writes, or none."""
-        _call(lambda: self._client.transact_write_items(TransactItems=[write.entry for write in writes]))
+        # The token: whoever repeats a transaction that was carried out is told so. That is a call which met a closing connection,
+        # sent again as it is; another attempt is another call, and for that the writes' conditions tell a repeat.
+        asked = {"TransactItems": [write.entry for write in writes], "ClientRequestToken": new_id()}
+        self._run(self._aws.call(DYNAMODB, "TransactWriteItems", asked))
 
     def read(self, some: Sequence[Key]) -> dict[Key, Item]:
         """One BatchGetItem of at most MAX_READS distinct keys. What DynamoDB leaves unread is Unavailable."""
@@ -74,33 +71,36 @@ class Store:
             }
             for table, those in wanted.items()
         }
-        page = _call(lambda: self._client.batch_get_item(RequestItems=asked))
+        page = self._run(self._aws.call(DYNAMODB, "BatchGetItem", {"RequestItems": asked}))
         if page.get("UnprocessedKeys"):
             raise Unavailable("UnprocessedKeys")
         return {Key(item[keys.PK]["S"], item[keys.SK]["S"]): item for rows in page["Responses"].values() for item in rows}
 
     def read_turn(self, turn_id: str, user_id: str) -> TurnView | None:
         """The turn with all its checkpoints."""
-        return _call(lambda: read_turn(self._client, self.tables.turns, turn_id, user_id))
+        return view(self._run(self._aws.query(DYNAMODB, turn_query(self.tables.turns, turn_id, user_id))))
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._loop.run_until_complete(_awake(call))
+        except StorageUnavailable as error:
+            raise _understood(error) from error
+        except PydanticSerializationError as error:
+            raise Rejected(type(error).__name__) from error
 
 
-def _call(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except ClientError as error:
-        raise _understood(error) from error
-    except (HTTPClientError, ConnectionError) as error:
-        # No reply: done or not, the same write again is right, since every write is conditional.
-        raise Unavailable(type(error).__name__) from error
-    except (BotoCoreError, PydanticSerializationError) as error:
-        raise Rejected(type(error).__name__) from error
+async def _awake(call: Coroutine[Any, Any, T]) -> T:
+    """The call, once the loop has heard which connections were closed while it stood still."""
+    await asyncio.sleep(0)
+    return await call
 
 
-def _understood(error: ClientError) -> PersistError:
-    response: Any = error.response
-    if "CancellationReasons" in response:
-        reasons = [Reason(reason.get("Code", NO_REASON), reason.get("Item", {})) for reason in response["CancellationReasons"]]
-        return Cancelled(reasons)
-    code = response.get("Error", {}).get("Code", "Unknown")
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Unavailable(code) if code in RETRYABLE_ERRORS or status >= _SERVER_ERROR else Rejected(code)
+def _understood(error: StorageUnavailable) -> PersistError:
+    if isinstance(error, TransactionCanceled):
+        return Cancelled([Reason(reason.get("Code", NO_REASON), reason.get("Item", {})) for reason in error.reasons])
+    if isinstance(error, Refused):
+        passing = error.code in RETRYABLE_ERRORS or error.status >= _SERVER_ERROR
+        return Unavailable(error.code) if passing else Rejected(error.code)
+    cause = type(error.__cause__ or error)
+    # No answer: done or not, the same write again is right, since every write is conditional. Without credentials none was sent.
+    return Rejected(cause.__name__) if cause is NotReady else Unavailable(cause.__name__)

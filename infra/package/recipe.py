@@ -24,7 +24,7 @@ NEVER_TAKEN: Final = (
     "click._winconsole",
     "click.shell_completion",
     "h11",
-    "httpcore2",  # httpx2's own transport: chat_stream has another
+    "httpcore2",  # httpx2's own transport: we have another
     "httpx2._main",
     "httpx2.websockets._api",
     "idna.__main__",

@@ -2,9 +2,10 @@
 
 import json
 import time
+from unittest import mock
 
+from functions.common.aws import Aws
 from functions.common.records import encode
-from functions.persist import handler as entry
 from infra.redrive import redrive
 from local.model.script import done, finish, token
 from tests.integration.persist.persist_world import finished, head, started
@@ -49,10 +50,8 @@ def test_what_died_of_an_outage_is_stored_whole_and_once_after_a_redrive(chat_sy
     stream = api.say("hi")
     assert stream.last["type"] == "complete"
     wire = Wire()
-    wire.attach(entry._store()._client)
-    with wire.fault("dynamodb", GONE):
+    with mock.patch.object(Aws, "send", wire.around(Aws.send)), wire.fault("dynamodb", GONE):
         deliver_until_dead(chat_system, 2)
-    wire.detach(entry._store()._client)
 
     assert redrive(chat_system.sqs, f"{chat_system.queue_url}-dead", chat_system.queue_url, at_most=100) == 2
     chat_system.persist()

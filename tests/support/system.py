@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from functions.chat_stream import app
 from functions.common import keys
 from functions.common.aws import Aws
 from functions.common.records import Record, decode
@@ -116,7 +117,8 @@ def system(endpoint: str, pace: Pace) -> Iterator[System]:
         stack.enter_context(mock.patch.dict("os.environ", aws_environment(endpoint) | tables))
         model = stack.enter_context(ScriptedModel(pace))
         made = System(endpoint, model, stack)
-        stack.enter_context(mock.patch.object(Aws, "send", made.wire.around(Aws.send)))
+        watched = type("Aws", (Aws,), {"send": made.wire.around(Aws.send)})  # the streaming function's, not persist's
+        stack.enter_context(mock.patch.object(app, "Aws", watched))
         yield made
 
 

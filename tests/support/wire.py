@@ -1,6 +1,6 @@
 """Faults of AWS, injected where a request would go on the wire: moto itself never fails.
 
-That is botocore's `before-send` for a client of boto3, and `Aws.send` for the streaming function, which has none.
+That is botocore's `before-send` for a client of boto3, and `Aws.send` for the functions that have none.
 """
 
 import asyncio
@@ -50,10 +50,6 @@ class Wire:
     def attach(self, client: Any) -> None:
         client.meta.events.register("before-send", self._before_send)
         client.meta.events.register("after-call", self._after_call)
-
-    def detach(self, client: Any) -> None:
-        client.meta.events.unregister("before-send", self._before_send)
-        client.meta.events.unregister("after-call", self._after_call)
 
     def around(self, send: _Send) -> _Send:
         """`Aws.send`, watched."""

@@ -14,20 +14,25 @@ from typing import Any
 from unittest import mock
 
 import boto3
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
+from moto.core.models import botocore_stubber
 
 from functions.common import keys, times
+from functions.common.aws import Aws, Service
 from functions.common.events import Event, to_log
+from functions.common.http_body import Head
 from functions.common.records import Answer, NewMessage, Record, SettleTurn, TurnFinished, TurnHead, TurnStarted, Usage, encode
+from functions.common.session import Session
 from functions.persist import handler as entry
 from functions.persist.pace import Pace
 from infra.resources import CONVERSATIONS, TURNS, Table
 from local import moto_transactions
 
 Item = dict[str, Any]
-Fault = Callable[[str, Any], AWSResponse | None]
+Reply = tuple[Head, bytes]
+Fault = Callable[[str, Any], Reply | None]
 
 NOW = time.time()
 WORKSPACE = "acme"
@@ -219,23 +224,22 @@ def sqs(message_id: str, body: str) -> dict[str, Any]:
     }
 
 
-def reply(status: int, code: str, **more: Any) -> AWSResponse:
+def reply(status: int, code: str, **more: Any) -> Reply:
     """DynamoDB's answer of that status, as bytes on the wire."""
-    body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "no", **more}).encode()
-    raw = mock.Mock(stream=lambda *_args, **_kwargs: iter([body]))
-    return AWSResponse("https://dynamodb", status, HTTPHeaders(), raw)
+    body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "no", **more}
+    return Head(status, []), json.dumps(body).encode()
 
 
-def cancelled(*codes: str) -> AWSResponse:
+def cancelled(*codes: str) -> Reply:
     """A transaction cancelled for these reasons, one for each of its writes."""
     return reply(400, "TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes])
 
 
-def times_over(count: int, answer: Callable[[], AWSResponse], operation: str = "TransactWriteItems") -> Fault:
+def times_over(count: int, answer: Callable[[], Reply], operation: str = "TransactWriteItems") -> Fault:
     """A fault that answers the operation's next `count` calls."""
     left = [count]
 
-    def fault(called: str, _body: Any) -> AWSResponse | None:
+    def fault(called: str, _body: Any) -> Reply | None:
         if called != operation or left[0] == 0:
             return None
         left[0] -= 1
@@ -274,6 +278,38 @@ def _session() -> boto3.Session:
     return boto3.Session()
 
 
+@cache
+def _aws_session() -> Session:
+    return Session()
+
+
+class _ToMoto(Aws):
+    """Its requests go to the moto of this process, as they would leave for AWS; the world sees each, and may answer it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(_aws_session())
+        self._world = world
+
+    async def send(self, service: Service, head: bytes, body: bytes) -> Reply:
+        _, *lines = head.decode("ascii").rstrip().split("\r\n")
+        headers = HTTPHeaders()
+        for name, value in (line.split(": ", 1) for line in lines):
+            headers[name] = value
+        operation = headers["x-amz-target"].partition(".")[2]
+        world = self._world
+        world.calls.append(operation)
+        if world.fault and (told := world.fault(operation, json.loads(body))):
+            return told
+        request = AWSPreparedRequest("POST", self._session.endpoint(service.name), headers, body, False)
+        answered = botocore_stubber.process_request(request)
+        assert answered is not None
+        status, fields, content = answered
+        if world.lose_reply and (error := world.lose_reply(operation)):
+            raise error
+        told_of = [(name.encode(), str(value).encode()) for name, value in fields.items()]
+        return Head(status, told_of), content if isinstance(content, bytes) else content.encode()
+
+
 @contextmanager
 def persist_world() -> Iterator[World]:
     """Empty tables, and the handler as after a cold start; it does not really sleep."""
@@ -287,23 +323,17 @@ def persist_world() -> Iterator[World]:
         raw = boto3.client("dynamodb")
         for table in (CONVERSATIONS, TURNS):
             create(raw, table)
-        entry._store.cache_clear()
-        client: Any = entry._store()._client
         world = World(raw)
-        client.meta.events.register_first("before-send.dynamodb", partial(_wire, world))
-        client.meta.events.register_last("after-call.dynamodb", partial(_returned, world))
-        with mock.patch.object(entry, "Pace", partial(Pace, sleep=world.waits.append)):
+        _cold()
+        with (
+            mock.patch.object(entry, "Aws", return_value=_ToMoto(world)),
+            mock.patch.object(entry, "Pace", partial(Pace, sleep=world.waits.append)),
+        ):
             yield world
+        _cold()
+
+
+def _cold() -> None:
+    if entry._store.cache_info().currsize:
+        entry._store().close()
         entry._store.cache_clear()
-
-
-def _wire(world: World, request: AWSRequest, **_: Any) -> AWSResponse | None:
-    target = request.headers["X-Amz-Target"]
-    operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
-    world.calls.append(operation)
-    return world.fault(operation, json.loads(request.body)) if world.fault else None
-
-
-def _returned(world: World, model: Any, **_: Any) -> None:
-    if world.lose_reply and (error := world.lose_reply(model.name)):
-        raise error
