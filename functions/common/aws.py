@@ -6,6 +6,7 @@ and a call through them takes three times the CPU. Nothing of botocore is import
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
@@ -87,6 +88,7 @@ class Aws:
         self._connections = Connections()
         self._origins: dict[str, Origin] = {}
         self._preparing = asyncio.Lock()
+        self._renewing: asyncio.Task[None] | None = None
 
     async def call(self, service: Service, operation: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the operation answers. Raises Refused for an error that AWS names, else StorageUnavailable.
@@ -138,9 +140,17 @@ class Aws:
         session = self._session
         if not session.prepared:
             await self.prepare()
-        if session.must_renew or (session.should_renew and not self._preparing.locked()):
+        if session.must_renew:
             async with self._preparing:
-                await asyncio.to_thread(session.renew)
+                if session.must_renew:  # and no other call has done it meanwhile
+                    await asyncio.to_thread(session.renew)
+        elif session.should_renew and (self._renewing is None or self._renewing.done()):
+            self._renewing = asyncio.create_task(self._renew_early())
+
+    async def _renew_early(self) -> None:
+        """Beside the calls, which have good credentials for some minutes more: what fails is tried again."""
+        with suppress(NotReady):
+            await asyncio.to_thread(self._session.renew)
 
 
 def items_of(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -152,7 +162,7 @@ def items_of(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _read(answer: Head, content: bytes) -> Mapping[str, Any]:
     """Raises StorageUnavailable."""
-    if (sum_ := answer.get(b"x-amz-crc32")) and int(sum_) != crc32(content):
+    if (sum_ := answer.get(b"x-amz-crc32")) and sum_ != b"%d" % crc32(content):
         raise StorageUnavailable("damaged on its way")
     try:
         said = from_json(content or b"{}")
@@ -163,6 +173,6 @@ def _read(answer: Head, content: bytes) -> Mapping[str, Any]:
             raise StorageUnavailable("an answer that is no JSON object")
         return said
     said = said if isinstance(said, dict) else {}
-    name = said.get("__type") or answer.get(b"x-amzn-errortype").decode("latin-1") or str(answer.status)
+    name = str(said.get("__type") or answer.get(b"x-amzn-errortype").decode("latin-1") or answer.status)
     code = name.partition(":")[0].rpartition("#")[2]
     raise _NAMED.get(code, Refused)(code, answer.status, said)

@@ -81,6 +81,7 @@ class Connections:
         while connections:
             if (connection := connections.pop()).take():
                 return connection
+            connection.close()
         return None
 
     def keep(self, origin: Origin, connection: "Connection") -> None:
@@ -182,12 +183,12 @@ class Connection(asyncio.Protocol):
     # --- what the exchange calls --------------------------------------------------------------------------------------------
 
     async def send(self, head: bytes, body: bytes) -> None:
-        """Returns once nothing of it waits here. Raises a TransportError."""
+        """Returns once nothing of it waits here, or there is an answer to what was read of it. Raises a TransportError."""
         self._parser = ResponseParser()
         if self._transport is None or self._transport.is_closing():
             raise httpx2.WriteError("the connection is closed")
         self._transport.write(head + body)
-        while self._full and self._error is None:
+        while self._full and self._error is None and self._parser.head is None and self._transport is not None:
             await self._wait()
 
     async def head(self) -> Head:
@@ -251,7 +252,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self._parser.done and self._parser.reusable and self._transport is not None and not self._unread
+        """Whether another exchange may follow: this one is over on both sides."""
+        return self._parser.done and self._parser.reusable and self._transport is not None and not (self._unread or self._full)
 
     def linger(self, seconds: float, at_end: Callable[[], None]) -> None:
         """Closes after so long, or when anything but the body's end comes; calls `at_end` when that does."""

@@ -4,6 +4,7 @@ Of botocore only these parts are loaded. Its clients would take as long again to
 against 0.3 ms on the loop (docs/performance.md).
 """
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # Seconds before their end: botocore renews credentials from the first on, and does without them no longer than to the second.
 _RENEWED_FROM_S: Final = 15 * 60
 _RENEWED_BY_S: Final = 10 * 60
+_TRY_EACH_S: Final = 30.0  # to renew credentials that are good for some minutes more
+_SERVICES: Final = ("dynamodb", "sqs", "secretsmanager")
 
 
 class NotReady(Exception):
@@ -28,6 +31,8 @@ class Session:
         self._core: Any = None
         self._to_credentials: Any = None
         self._credentials: Credentials | None = None
+        self._frozen: Any = None  # what is signed with: to ask botocore for them may renew them, for seconds
+        self._tried_at = -_TRY_EACH_S
         self._sign: Any = None
         self._request: Any = None
         self._region: str | None = None
@@ -45,6 +50,8 @@ class Session:
         self._core = botocore.session.get_session()
         self._own_way_to_credentials()
         self._region = self._core.get_config_variable("region")
+        for service in _SERVICES if self._region else ():
+            self.endpoint(service)  # the first reads a file of 1 MB
         self.prepared = True
 
     def drop_connections(self) -> None:
@@ -55,7 +62,7 @@ class Session:
     @property
     def should_renew(self) -> bool:
         """Whether it is time for `renew`, if nobody is at it."""
-        return self._end_within(_RENEWED_FROM_S)
+        return time.monotonic() - self._tried_at >= _TRY_EACH_S and self._end_within(_RENEWED_FROM_S)
 
     @property
     def must_renew(self) -> bool:
@@ -66,12 +73,13 @@ class Session:
         """Finds the credentials, or has them renewed where they end soon. Raises NotReady."""
         from botocore.exceptions import BotoCoreError
 
+        self._tried_at = time.monotonic()
         try:
             if self._credentials is None:
                 self._credentials = self._core.get_credentials()
             if self._credentials is None or not self._region:
                 raise NotReady("there are no credentials" if self._region else "AWS_REGION is not set")
-            self._credentials.get_frozen_credentials()
+            self._frozen = self._credentials.get_frozen_credentials()
         except (BotoCoreError, RuntimeError) as error:  # RuntimeError: what came was out of date, too
             raise NotReady from error
 
@@ -97,9 +105,8 @@ class Session:
     def signed(self, service: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """The head of a POST to the service's root with these headers, signed (SigV4)."""
         url = self.endpoint(service)
-        credentials = self._credentials.get_frozen_credentials() if self._credentials else None
         request = self._request("POST", url, headers=headers, data=body)
-        self._sign(credentials, service, self._region).add_auth(request)
+        self._sign(self._frozen, service, self._region).add_auth(request)
         parts = urlsplit(url)
         lines = [
             f"POST {parts.path} HTTP/1.1",
@@ -112,10 +119,10 @@ class Session:
     def _end_within(self, seconds: int) -> bool:
         from botocore.credentials import RefreshableCredentials
 
+        if self._frozen is None:
+            return True
         credentials = self._credentials
-        if isinstance(credentials, RefreshableCredentials):
-            return credentials.refresh_needed(refresh_in=seconds)
-        return credentials is None
+        return isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed(refresh_in=seconds)
 
     def _own_way_to_credentials(self) -> None:
         """What botocore would make itself, with a connection that is ours to close.

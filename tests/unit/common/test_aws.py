@@ -1,7 +1,9 @@
 """Calls to AWS are, byte for byte of what counts, those that boto3 makes: same protocol, same signature, same endpoints."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
@@ -10,6 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 
 from functions.common import aws
 from functions.common.aws import ConditionFailed, Refused, Service, StorageUnavailable, TransactionCanceled
@@ -111,8 +114,7 @@ async def test_credentials_are_renewed_before_they_end(left_s: int, renewed: int
     def fetch() -> dict[str, str]:
         left = left_s if not asked else 3600
         asked.append("credentials")
-        ends = datetime.now(UTC) + timedelta(seconds=left)
-        return {"access_key": f"KEY{len(asked)}", "secret_key": "s", "token": "t", "expiry_time": ends.isoformat()}
+        return of(f"KEY{len(asked)}", left)
 
     wire = Kept()
     await wire.prepare()
@@ -125,6 +127,70 @@ async def test_credentials_are_renewed_before_they_end(left_s: int, renewed: int
     assert f"Credential=KEY{renewed}/" in wire.sent[-1][1]["authorization"]
 
 
+class Renewals:
+    """Credentials that are good for 12 minutes more, and whose renewal does as it is told."""
+
+    def __init__(self, renew: Callable[[], dict[str, str]]) -> None:
+        self._renew = renew
+        self.asked = 0
+        self.credentials: Any = RefreshableCredentials.create_from_metadata(of("OLD", 3600), self._fetch, "test")
+
+    def _fetch(self) -> dict[str, str]:
+        self.asked += 1
+        return self._renew()
+
+    async def near_their_end(self) -> Kept:
+        wire = Kept()
+        await wire.prepare()
+        wire._session._credentials = self.credentials
+        await wire.call(*CALLS[0])
+        self.credentials._expiry_time = datetime.now(UTC) + timedelta(seconds=12 * 60)
+        wire._session._tried_at = -60.0
+        return wire
+
+
+def of(key: str, left_s: float) -> dict[str, str]:
+    ends = datetime.now(UTC) + timedelta(seconds=left_s)
+    return {"access_key": key, "secret_key": "s", "token": "t", "expiry_time": ends.isoformat()}
+
+
+async def test_a_renewal_that_takes_its_time_holds_up_no_call() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly() -> dict[str, str]:
+        begun.set()
+        go.wait(20)
+        return of("NEW", 3600)
+
+    renewals = Renewals(slowly)
+    wire = await renewals.near_their_end()
+    await wire.call(*CALLS[0])
+    assert await asyncio.to_thread(begun.wait, 20)
+    await wire.call(*CALLS[0])
+    assert "Credential=OLD/" in wire.sent[-1][1]["authorization"]
+    assert renewals.asked == 1
+
+    go.set()
+    assert wire._renewing is not None
+    await wire._renewing
+    await wire.call(*CALLS[0])
+    assert "Credential=NEW/" in wire.sent[-1][1]["authorization"]
+
+
+async def test_a_renewal_that_fails_early_is_left_for_half_a_minute() -> None:
+    def refused() -> dict[str, str]:
+        raise CredentialRetrievalError(provider="test", error_msg="500")
+
+    renewals = Renewals(refused)
+    wire = await renewals.near_their_end()
+    for _ in range(5):
+        await wire.call(*CALLS[0])
+        await asyncio.sleep(0.01)
+
+    assert renewals.asked == 1
+    assert "Credential=OLD/" in wire.sent[-1][1]["authorization"]
+
+
 @pytest.mark.parametrize(
     ("status", "said", "kind", "code"),
     [
@@ -134,6 +200,7 @@ async def test_credentials_are_renewed_before_they_end(left_s: int, renewed: int
         (500, {"__type": "InternalServerError"}, Refused, "InternalServerError"),
         (400, {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no"}, Refused, "QueueDoesNotExist"),
         (503, {}, Refused, "503"),
+        (400, {"__type": 5}, Refused, "5"),
         (502, ["not AWS's own words"], Refused, "502"),
         (200, [], StorageUnavailable, None),
     ],

@@ -91,6 +91,48 @@ async def test_a_server_that_closes_new_connections_too_is_an_outage() -> None:
             await ask()
 
 
+async def test_a_connection_on_which_something_came_unasked_is_closed() -> None:
+    left = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(reader, writer)
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        assert await reader.read() == b"", "nothing else is asked on it"
+        left.set()
+
+    async with service(serve) as ask:
+        assert await ask() == b"ok"
+        await asyncio.sleep(0.05)
+        assert await ask() == b"ok"
+        async with asyncio.timeout(5):
+            await left.wait()
+
+
+async def test_an_answer_before_the_request_was_read_is_taken_for_one() -> None:
+    """A provider that refuses a request by its head reads no further; what is written would wait for it for good."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
+        await writer.drain()
+        await gone.wait()
+
+    gone = asyncio.Event()
+    server = await asyncio.start_server(closing(refuse), "127.0.0.1", 0)
+    connections = Connections()
+    connection = await connections.connect(Origin(False, "127.0.0.1", server.sockets[0].getsockname()[1]), 2)
+    async with asyncio.timeout(5):
+        await connection.send(HEAD, bytes(32 * 1024 * 1024))
+        assert (await connection.head()).status == 413
+        assert await connection.rest() == b"no"
+    assert not connection.reusable, "the rest of the request is still on its way"
+    gone.set()
+    await connections.close()
+    server.close()
+    await server.wait_closed()
+
+
 async def test_an_answer_that_takes_too_long_is_given_up_with_its_connection() -> None:
     closed = asyncio.Event()
 
