@@ -262,6 +262,8 @@ def test_an_error_object_inside_a_200_is_an_error(chat_system: System, api: Api,
         b'data: {"choices": [{"delta": {"content": 7}}]}\n\n',
         b'data: {"choices": [[]]}\n\n',
         b'data: {"usage": {"prompt_tokens": "many"}, "choices": []}\n\n',
+        b'data: {"usage": {"prompt_tokens": 1e999}, "choices": []}\n\n',
+        b"data: " + b"[" * 200_000 + b"\n\n",
         b"data: \xff\xfe\n\n",
         b"<html>a gateway's page</html>\n\n",
     ],
@@ -358,6 +360,31 @@ def test_odd_but_valid_streams_are_read_right(chat_system: System, api: Api) -> 
 
     assert (stream.text, stream.last["type"]) == (text, "complete")
     assert stream.last["usage"] == {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}
+
+
+@pytest.mark.parametrize("count", [-5, 10**50])
+def test_a_count_of_tokens_that_cannot_be_is_not_believed(chat_system: System, api: Api, count: int) -> None:
+    chat_system.model.plays(token("all"), finish(), raw(completion_usage(count)), raw(b"data: [DONE] \n\n"))
+
+    stream = api.say("hi")
+
+    assert (stream.last["type"], stream.last["usage"]) == ("complete", None)
+
+
+def completion_usage(count: int) -> bytes:
+    return b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":%d}}\n\n' % count
+
+
+def test_a_piece_that_no_checkpoint_could_hold_is_resumed_whole(chat_system: System) -> None:
+    """Control characters are six bytes each in a checkpoint's JSON."""
+    chat_system.model.plays(token("\x01" * 100_000), token("."), finish(), done())
+
+    stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+
+    assert stream.last["type"] == "complete"
+    resumed = chat_system.serve().resume(stream.last["turnId"])
+    assert [(seen.id, seen.event) for seen in resumed.events] == [(seen.id, seen.event) for seen in stream.events]
+    assert "".join(seen.event["content"] for seen in resumed.events[1:-2]) == "\x01" * 100_000 + "."
 
 
 def test_half_a_surrogate_pair_in_an_escape_becomes_a_replacement_character(chat_system: System, api: Api) -> None:
