@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/core/client";
 import type { TurnEvent } from "../src/core/events";
 import { createOutbox } from "../src/core/outbox";
+import { written } from "../src/core/session";
 import { visibleBranch } from "../src/core/tree";
 import type { Message } from "../src/core/types";
 import { type Asked, cut, json, problem, type Server, streams } from "./server";
@@ -247,4 +248,34 @@ it("lets two chats run at once, and tells them apart", async () => {
   for (const go of held) go();
   await eventually(() => expect(words(client, first)).toEqual(["user: one", "assistant: Re: one"]));
   await eventually(() => expect(words(client, second)).toEqual(["user: two", "assistant: Re: two"]));
+});
+
+/** A new chat whose answer is under way, named already, and not over before `end` is called. */
+async function startNamed(client: Client): Promise<{ id: string; end: () => void }> {
+  let end = () => {};
+  server.answers(POST, (response, asked) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const send = (id: number, event: TurnEvent) => response.write(`id: ${id}\ndata: ${JSON.stringify(event)}\n\n`);
+    send(1, START(asked));
+    send(2, said("Hi."));
+    send(3, CREATED);
+    end = () => {
+      send(4, complete(asked));
+      response.end();
+    };
+  });
+  const id = draft(client);
+  client.send(id, "Hello");
+  await eventually(() => expect(client.drafts.store.getState().created[id]).toBe(CHAT));
+  return { id, end: () => end() };
+}
+
+it("takes what is written along when a new chat moves while its reader is elsewhere", async () => {
+  const client = await visit(newOutbox());
+  const { id } = await startNamed(client);
+  written.set(id, "my next question");
+  client.showNew(false);
+  expect(client.drafts.store.getState().moved[id]).toBe(CHAT);
+  expect(written.get(CHAT)).toBe("my next question");
+  expect(written.get(id)).toBe("");
 });

@@ -10,7 +10,7 @@ import type { Outbox } from "./outbox";
 import { backoff, pause } from "./pause";
 import type { Places } from "./places";
 import { ApiError } from "./problems";
-import { saveNewChat } from "./session";
+import { saveNewChat, written } from "./session";
 import type { Chats } from "./store";
 import { messageOf, pathTo, unsavedEnd } from "./tree";
 import type { Home, TurnListener, Turns } from "./turns";
@@ -59,6 +59,9 @@ export function createSaving({ api, chats, drafts, places, assistants, list, out
     if (!draft || !id || moved[draftId]) return;
     chats.getState().setConversation(id, { ...draft, id });
     for (const message of draft.messages) turns().move(message.id, { chats, id });
+    const text = written.get(draftId);
+    if (text) written.set(id, text);
+    written.set(draftId, "");
     drafts.store.setState({ moved: { ...moved, [draftId]: id } });
     if (current === draftId) saveNewChat(null);
     if (current === draftId && !visible) assistants.begin();

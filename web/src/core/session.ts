@@ -27,6 +27,19 @@ export function loadNewChat(): NewChat | null {
   }
 }
 
+/** What is written in the box of a chat and not sent yet; `place` is the chat's id, or "new". */
+export const written = {
+  get: (place: string): string => sessionStorage.getItem(`chat.text.${place}`) ?? "",
+  set: (place: string, text: string): void => {
+    try {
+      if (text) sessionStorage.setItem(`chat.text.${place}`, text);
+      else sessionStorage.removeItem(`chat.text.${place}`);
+    } catch {
+      // Too long to be kept for a reload; it stays in the box.
+    }
+  },
+};
+
 /** A small value kept across visits (a cache, never the only copy). */
 export function remembered<T>(name: string): { get: () => T | null; set: (value: T | null) => void } {
   return {

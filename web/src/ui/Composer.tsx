@@ -1,6 +1,7 @@
 // Where a message is written. What is written is kept for a reload, per chat, until it is sent.
 
 import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
+import { written } from "../core/session";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
 import { Icon } from "./icons";
@@ -21,20 +22,8 @@ interface Props {
   onEditLast: () => void;
 }
 
-const kept = {
-  get: (place: string) => sessionStorage.getItem(`chat.text.${place}`) ?? "",
-  set: (place: string, text: string) => {
-    try {
-      if (text) sessionStorage.setItem(`chat.text.${place}`, text);
-      else sessionStorage.removeItem(`chat.text.${place}`);
-    } catch {
-      // Too long to be kept for a reload; it stays in the box.
-    }
-  },
-};
-
 export function Composer({ place, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
-  const [text, setText] = useState(() => kept.get(place));
+  const [text, setText] = useState(() => written.get(place));
   const keptAt = useRef(place);
   const box = useRef<HTMLTextAreaElement>(null);
   useImperativeHandle(ref, () => ({ focus: () => box.current?.focus() }), []);
@@ -44,9 +33,9 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
     if (matchMedia("(pointer: fine)").matches) box.current?.focus({ preventScroll: true });
   }, []);
   useEffect(() => {
-    if (keptAt.current !== place) kept.set(keptAt.current, "");
+    if (keptAt.current !== place) written.set(keptAt.current, "");
     keptAt.current = place;
-    kept.set(place, text);
+    written.set(place, text);
   }, [place, text]);
   const send = () => {
     if (ready && text.trim() && onSend(text.trim())) setText("");
