@@ -279,3 +279,31 @@ it("takes what is written along when a new chat moves while its reader is elsewh
   expect(written.get(CHAT)).toBe("my next question");
   expect(written.get(id)).toBe("");
 });
+
+async function startStored(client: Client): Promise<void> {
+  server.answers(POST, answered("One."));
+  server.answers(/^DELETE /, json({}));
+  client.send(draft(client), "First");
+  await eventually(() => expect(words(client)).toHaveLength(2));
+}
+const listed = (client: Client) => client.list.store.getState().items.map((item) => item.id);
+
+it("takes writing to a chat that was just deleted for an undo", async () => {
+  const client = await visit(newOutbox());
+  await startStored(client);
+  client.list.hide(CHAT);
+  expect(client.send(CHAT, "Not so fast")).toBe(true);
+  client.list.settle();
+  await eventually(() => expect(words(client)).toHaveLength(4));
+  expect(listed(client)).toEqual([CHAT]);
+  expect(server.asked.some((one) => one.method === "DELETE")).toBe(false);
+});
+
+it("says of a deleted chat that is still on screen that it is not there", async () => {
+  const client = await visit(newOutbox());
+  await startStored(client);
+  client.list.hide(CHAT);
+  client.list.settle();
+  expect(shown(client)).toEqual([]);
+  expect(client.opening.getState()[CHAT]).toBe("missing");
+});

@@ -2,6 +2,7 @@
 
 import type { Api } from "./api";
 import { bodyOf, titleOf } from "./bodies";
+import type { Conversations } from "./conversations";
 import type { Drafts } from "./drafts";
 import { newId } from "./ids";
 import type { Outbox } from "./outbox";
@@ -21,13 +22,14 @@ interface Parts {
   drafts: Drafts;
   places: Places;
   turns: Turns;
+  list: Conversations;
   outbox: Outbox;
   saving: Saving;
   owner: () => string;
   workspace: () => string | null;
 }
 
-export function createAsking({ api, drafts, places, turns, outbox, saving, owner, workspace }: Parts) {
+export function createAsking({ api, drafts, places, turns, list, outbox, saving, owner, workspace }: Parts) {
   const { homeOf, chatIn, isDraft, conversationIdOf } = places;
 
   /** Shows the question and a place for its answer, then asks. */
@@ -46,7 +48,9 @@ export function createAsking({ api, drafts, places, turns, outbox, saving, owner
     if (draftId) drafts.keep(draftId, turnId);
     const messages = draftId ? chat.messages : unsavedEnd(chat.messages, turnId);
     void outbox.put({ turnId, conversationId, draftId, body, messages, over: false, owner: owner(), at: Date.now() });
-    if (conversationId) saving.touch(conversationId, chat);
+    if (!conversationId) return;
+    list.keep(conversationId);
+    saving.touch(conversationId, chat);
   }
 
   /** Whether a message can be sent there now: one turn at a time, and a chat must have its name before the second. */

@@ -43,7 +43,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
   });
   const turns = createTurns(api, saving.listener);
   const resuming = createResuming({ api, chats, drafts, turns, outbox, saving, owner });
-  const asking = createAsking({ api, drafts, places, turns, outbox, saving, owner, workspace: chosenWorkspace });
+  const asking = createAsking({ api, drafts, places, turns, list, outbox, saving, owner, workspace: chosenWorkspace });
 
   /** The conversation was deleted: nothing of it stays here. */
   function forget(id: string): void {
@@ -52,6 +52,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
       if (message.unsaved) void outbox.remove(message.id);
     }
     chats.getState().removeConversation(id);
+    resuming.opening.setState({ [id]: "missing" });
   }
 
   /** What a reload finds at once: the words of the answer on /new, too. */

@@ -87,6 +87,16 @@ export function createConversations(
     void remove(removing.id, keepalive);
   }
 
+  function undo(): void {
+    const { removing, items } = store.getState();
+    if (undoTimer !== null) clearTimeout(undoTimer);
+    undoTimer = null;
+    if (!removing) return;
+    gone.delete(removing.id);
+    const back = [...items, removing].sort((one, other) => other.updatedAt.localeCompare(one.updatedAt));
+    setItems(back, { removing: null });
+  }
+
   return {
     store,
     settle,
@@ -102,8 +112,10 @@ export function createConversations(
       settle();
       store.setState({ items: cache().get() ?? [], cursor: null, state: "idle" });
     },
-    /** Puts a conversation on top, as its latest activity would. */
-    touch: (summary: Summary) => setItems([summary, ...without(summary.id)]),
+    /** Puts a conversation on top, as its latest activity would; one that is being deleted is not brought back by it. */
+    touch: (summary: Summary) => {
+      if (!gone.has(summary.id)) setItems([summary, ...without(summary.id)]);
+    },
     rename: async (id: string, title: string) => {
       const call = (name: string) =>
         setItems(store.getState().items.map((item) => (item.id === id ? { ...item, title: name } : item)));
@@ -124,14 +136,10 @@ export function createConversations(
       setItems(without(id), { removing });
       undoTimer = setTimeout(settle, UNDO_MS);
     },
-    undo: () => {
-      const { removing, items } = store.getState();
-      if (undoTimer !== null) clearTimeout(undoTimer);
-      undoTimer = null;
-      if (!removing) return;
-      gone.delete(removing.id);
-      const back = [...items, removing].sort((one, other) => other.updatedAt.localeCompare(one.updatedAt));
-      setItems(back, { removing: null });
+    undo,
+    /** Whoever writes to a chat while its deletion can be undone wants it back. */
+    keep: (id: string) => {
+      if (store.getState().removing?.id === id) undo();
     },
   };
 }
