@@ -307,3 +307,17 @@ it("says of a deleted chat that is still on screen that it is not there", async 
   expect(shown(client)).toEqual([]);
   expect(client.opening.getState()[CHAT]).toBe("missing");
 });
+
+it("takes a new chat that is deleted while it streams off the screen, and brings nothing of it back", async () => {
+  const client = await visit(newOutbox());
+  const { id, end } = await startNamed(client);
+  client.remove(CHAT);
+  expect(draft(client)).not.toBe(id);
+  expect(listed(client)).toEqual([]);
+  end();
+  await eventually(() => expect(words(client)).toEqual(["user: Hello", "assistant: Hi."]));
+  await eventually(() => expect(client.turns.running.getState()).toEqual({}));
+  expect(listed(client)).toEqual([]);
+  client.list.undo();
+  expect(listed(client)).toEqual([CHAT]);
+});

@@ -55,6 +55,14 @@ export function createClient(outbox: Outbox = createOutbox()) {
     resuming.opening.setState({ [id]: "missing" });
   }
 
+  /** /new is asked for: a fresh one, unless the one there is unused. */
+  function startNew(): void {
+    const before = drafts.current();
+    if (isUntouched(before)) return;
+    assistants.begin();
+    if (drafts.store.getState().created[before.id]) saving.moveDraft(before.id);
+  }
+
   /** What a reload finds at once: the words of the answer on /new, too. */
   function keepDraft(): void {
     const { id, streamingMessageId } = drafts.current();
@@ -90,13 +98,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
       return path;
     },
 
-    /** /new is asked for: a fresh one, unless the one there is unused. */
-    startNew: () => {
-      const before = drafts.current();
-      if (isUntouched(before)) return;
-      assistants.begin();
-      if (drafts.store.getState().created[before.id]) saving.moveDraft(before.id);
-    },
+    startNew,
 
     /** Whether /new is on screen. */
     showNew: (visible: boolean) => {
@@ -115,6 +117,13 @@ export function createClient(outbox: Outbox = createOutbox()) {
 
     /** A chat the server has not named, from the list. */
     resumeNew: (draftId: string) => drafts.store.setState({ current: draftId }),
+
+    /** Takes a chat off the list, and off /new while it is there still; for a while it can be brought back. */
+    remove: (id: string) => {
+      const { current, created } = drafts.store.getState();
+      if (created[current] === id) startNew();
+      list.hide(id);
+    },
 
     rename: async (id: string, title: string) => {
       const before = chats.getState().conversations[id]?.meta.title;

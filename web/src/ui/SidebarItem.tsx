@@ -65,7 +65,7 @@ function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: strin
     }
   };
   const remove = () => {
-    client.list.hide(summary.id);
+    client.remove(summary.id);
     if (pathname === `/chat/${summary.id}`) navigate("/new");
   };
   return (
