@@ -14,6 +14,15 @@ import { closeBrowser, openBrowser, visit } from "./visits";
 
 const CHAT = "01890000-0000-7000-8000-0000000000aa";
 const POST = /^POST \/api\/chat/;
+const PAGE = {
+  id: CHAT,
+  title: "First",
+  workspaceId: "w",
+  budId: "default",
+  model: "m",
+  createdAt: "",
+  updatedAt: "",
+};
 let server: Server;
 let count = 0;
 
@@ -141,16 +150,7 @@ it("shows an unsaved question and answer again on the next visit", async () => {
   client.send(CHAT, "Second");
   await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
 
-  const page = {
-    id: CHAT,
-    title: "First",
-    workspaceId: "w",
-    budId: "default",
-    model: "m",
-    createdAt: "",
-    updatedAt: "",
-  };
-  server.answers(/GET \/api\/conversations\/.+/, json({ ...page, messages: stored }));
+  server.answers(/GET \/api\/conversations\/.+/, json({ ...PAGE, messages: stored }));
   const after = await visit(outbox);
   await after.open(CHAT);
   expect(words(after)).toEqual(["user: First", "assistant: One.", "user: Second", "assistant: Precious words."]);
@@ -320,4 +320,26 @@ it("takes a new chat that is deleted while it streams off the screen, and brings
   expect(listed(client)).toEqual([]);
   client.list.undo();
   expect(listed(client)).toEqual([CHAT]);
+});
+
+it("sends what the last visit could not in a stored chat, though opening that chat fails at first", async () => {
+  const outbox = newOutbox();
+  const before = await visit(outbox);
+  await startStored(before);
+  const stored = shown(before);
+  server.answers(POST, cut);
+  before.send(CHAT, "Into the void");
+  await eventually(async () => expect(await outbox.all()).toHaveLength(1));
+  before.turns.forget(shown(before).at(-1)?.id ?? ""); // the tab was closed
+
+  let looks = 0;
+  server.answers(/GET \/api\/conversations\/.+/, (response, asked) =>
+    (++looks <= 2 ? problem(503, "unavailable") : json({ ...PAGE, messages: stored }))(response, asked),
+  );
+  server.answers(/GET \/api\/turns\/.+\/stream/, problem(404, "not_found"));
+  const after = await visit(outbox);
+  server.answers(POST, answered("Received."));
+  await eventually(() => expect(after.opening.getState()[CHAT]).toBe("failed"));
+  await eventually(() => expect(words(after).slice(2)).toEqual(["user: Into the void", "assistant: Received."]));
+  expect(after.opening.getState()[CHAT]).toBeUndefined();
 });

@@ -52,7 +52,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
       if (message.unsaved) void outbox.remove(message.id);
     }
     chats.getState().removeConversation(id);
-    resuming.opening.setState({ [id]: "missing" });
+    resuming.close(id);
   }
 
   /** /new is asked for: a fresh one, unless the one there is unused. */

@@ -6,6 +6,7 @@ import { bodyOf, titleOf } from "./bodies";
 import type { Drafts } from "./drafts";
 import { newId } from "./ids";
 import type { Outbox, OutboxEntry } from "./outbox";
+import { backoff, pause } from "./pause";
 import { ApiError } from "./problems";
 import type { Saving } from "./saving";
 import { loadNewChat, saveNewChat } from "./session";
@@ -33,26 +34,54 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
   /** The conversations that are not in the store, and why. */
   const opening = createStore<Record<string, Opening>>()(() => ({}));
 
+  /** The attempts to open a conversation; asking for it again takes their place. */
+  const trying = new Map<string, AbortController>();
+
   const ownEntries = async () => (await outbox.all()).filter((entry) => entry.owner === owner());
 
-  /** Puts a conversation into the store if it is not there, with what this browser still holds of it. */
+  /**
+   * Puts a conversation into the store if it is not there, with what this browser still holds of it. What may succeed later is
+   * tried until it does: the page says meanwhile that it did not, and what the outbox holds for the chat must not wait for a visit.
+   */
   async function open(id: string): Promise<void> {
     if (chats.getState().conversations[id] || opening.getState()[id] === "loading") return;
+    const attempts = new AbortController();
+    trying.get(id)?.abort();
+    trying.set(id, attempts);
     opening.setState({ [id]: "loading" });
-    try {
-      const { meta, messages } = await api.conversation(id);
-      const entries = (await ownEntries()).filter((entry) => entry.conversationId === id);
-      const merged = [...messages];
-      for (const message of entries.flatMap((entry) => entry.messages))
-        if (!messageOf(merged, message.id)) merged.push(message);
-      if (!chats.getState().conversations[id])
-        chats.getState().setConversation(id, { id, messages: [...merged], isStreaming: false, meta });
-      for (const message of merged) if (isUnderWay(message)) follow(id, message.id, entries);
-      const { [id]: _, ...others } = opening.getState();
-      opening.setState(others, true);
-    } catch (error) {
-      opening.setState({ [id]: error instanceof ApiError && error.status === 404 ? "missing" : "failed" });
+    for (let attempt = 0; ; attempt++) {
+      try {
+        if (attempt > 0) await pause(backoff(attempt - 1), attempts.signal);
+        await load(id, attempts.signal);
+        return;
+      } catch (error) {
+        if (attempts.signal.aborted) return;
+        const said = error instanceof ApiError ? error : null;
+        if (said?.status === 404) return opening.setState({ [id]: "missing" });
+        if (said?.retryable === false || attempt > 0) opening.setState({ [id]: "failed" });
+        if (said?.retryable === false) return;
+      }
     }
+  }
+
+  async function load(id: string, signal: AbortSignal): Promise<void> {
+    const { meta, messages } = await api.conversation(id);
+    const entries = (await ownEntries()).filter((entry) => entry.conversationId === id);
+    signal.throwIfAborted();
+    const merged = [...messages];
+    for (const message of entries.flatMap((entry) => entry.messages))
+      if (!messageOf(merged, message.id)) merged.push(message);
+    if (!chats.getState().conversations[id])
+      chats.getState().setConversation(id, { id, messages: [...merged], isStreaming: false, meta });
+    for (const message of merged) if (isUnderWay(message)) follow(id, message.id, entries);
+    const { [id]: _, ...others } = opening.getState();
+    opening.setState(others, true);
+  }
+
+  /** The conversation is gone: it is not there, and not opened any more. */
+  function close(id: string): void {
+    trying.get(id)?.abort();
+    opening.setState({ [id]: "missing" });
   }
 
   function follow(id: string, turnId: string, entries: readonly OutboxEntry[]): void {
@@ -96,6 +125,7 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
   return {
     opening,
     open,
+    close,
 
     /** The chat this tab had on /new, at once; everything else the outbox holds, as soon as it is read. */
     takeUp: (): void => {
