@@ -343,3 +343,32 @@ it("sends what the last visit could not in a stored chat, though opening that ch
   await eventually(() => expect(words(after).slice(2)).toEqual(["user: Into the void", "assistant: Received."]));
   expect(after.opening.getState()[CHAT]).toBeUndefined();
 });
+
+it("does not take a refused message along: the next one of its chat goes out without it", async () => {
+  const client = await visit(newOutbox());
+  await startStored(client);
+  server.answers(POST, problem(413, "too_large"));
+  client.send(CHAT, "Far too long");
+  await eventually(() => expect(shown(client).at(-1)?.error?.code).toBe("too_large"));
+  server.answers(POST, answered("Two."));
+  client.send(CHAT, "Short");
+  await eventually(() => expect(words(client).slice(2)).toEqual(["user: Short", "assistant: Two."]));
+  expect(
+    server
+      .posts()
+      .at(-1)
+      ?.messages.map((message) => message.content),
+  ).toEqual(["First", "One.", "Short"]);
+});
+
+it("calls a new chat by the question that was taken, not by the one that was refused", async () => {
+  const client = await visit(newOutbox());
+  const id = draft(client);
+  server.answers(POST, problem(413, "too_large"));
+  client.send(id, "Far too long");
+  await eventually(() => expect(shown(client, id).at(-1)?.error?.code).toBe("too_large"));
+  server.answers(POST, answered("One."));
+  client.send(id, "Short");
+  await eventually(() => expect(words(client)).toEqual(["user: Short", "assistant: One."]));
+  expect(client.chats.getState().conversations[CHAT]?.meta.title).toBe("Short");
+});

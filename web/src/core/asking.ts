@@ -45,7 +45,11 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
     const body = bodyOf(chat, turnId, question.id, conversationId ? lastSaved(chat.messages, question.id) : null);
     turns.run({ turnId, conversationId, body, follow: false }, home);
     const draftId = isDraft(home) ? home.id : null;
-    if (draftId) drafts.keep(draftId, turnId);
+    if (draftId) {
+      const first = body.messages.find((message) => message.role === "user");
+      home.chats.getState().rename(draftId, titleOf(first?.content ?? ""));
+      drafts.keep(draftId, turnId);
+    }
     const messages = draftId ? chat.messages : unsavedEnd(chat.messages, turnId);
     void outbox.put({ turnId, conversationId, draftId, body, messages, over: false, owner: owner(), at: Date.now() });
     if (!conversationId) return;
@@ -61,14 +65,17 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
 
   /**
    * The message that a new one follows. An answer that was not saved is taken along as a message like any other, under an id of
-   * its own: its turn's id may still become an answer of the server's. One without a word is left out.
+   * its own: its turn's id may still become an answer of the server's. One without a word is left out. A question that was refused
+   * for good is not taken along: everything that followed it would be refused, too. It stays as another version.
    */
   function leafOf(home: Home, chat: Conversation): string | null {
     const last = visibleBranch(chat.messages, chat.meta.chosen).at(-1);
     if (!last?.unsaved || last.role !== "assistant" || !last.parentId) return last?.id ?? null;
     const { addOptimisticMessage, removeMessages } = home.chats.getState();
-    removeMessages(home.id, [last.id]);
     void outbox.remove(last.id);
+    const question = messageOf(chat.messages, last.parentId);
+    if (question?.unsaved && last.error?.retryable === false) return question.parentId;
+    removeMessages(home.id, [last.id]);
     if (!last.content) return last.parentId;
     const { error: _, ...kept } = last;
     const copy: Message = { ...kept, id: newId(), status: "complete" };
@@ -82,7 +89,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
       const chat = home && chatIn(home);
       if (!home || !chat || !isReady(home) || !text.trim()) return false;
       if (isDraft(home)) {
-        const meta = { ...chat.meta, workspaceId: workspace(), title: chat.meta.title || titleOf(text) };
+        const meta = { ...chat.meta, workspaceId: workspace() };
         home.chats.getState().setConversation(id, { ...chat, meta });
       }
       ask(home, optimistic("user", text, leafOf(home, chat)));

@@ -145,7 +145,7 @@ const isUnderWay = (message: Message) => message.role === "assistant" && message
 
 function draftFrom(entry: OutboxEntry): Conversation {
   const now = new Date(entry.at).toISOString();
-  const question = entry.messages.find((message) => message.role === "user")?.content ?? "";
+  const question = entry.body.messages.find((message) => message.role === "user")?.content ?? "";
   return {
     id: entry.draftId ?? newId(),
     messages: entry.messages,
