@@ -1,5 +1,19 @@
-import { expect, it } from "vitest";
-import { workspacesOf } from "../src/core/auth";
+import { expect, it, vi } from "vitest";
+import { createAuth, workspacesOf } from "../src/core/auth";
+import { createManager } from "../src/core/oidc";
+import { remembered } from "../src/core/session";
+import type { AuthConfig } from "../src/core/types";
+
+const redirects = vi.hoisted(() => [] as string[]);
+vi.mock("../src/core/oidc", () => ({
+  createManager: vi.fn(({ issuer }: AuthConfig) => ({
+    getUser: async () => null,
+    signinRedirect: async () => void redirects.push(issuer),
+  })),
+}));
+
+const config = (issuer: string): AuthConfig => ({ issuer, clientId: "web", scopes: ["openid"] });
+const unreachable = () => Promise.reject(new Error("nobody answers"));
 
 const token = (claims: object) =>
   `h.${btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(claims))))
@@ -17,4 +31,43 @@ it("takes Cognito's groups where the claim of our own is missing", () => {
 
 it.each(["opaque", "a.b.c", ""])("knows none from a token that is not ours to read: %j", (opaque) => {
   expect(workspacesOf(opaque)).toEqual([]);
+});
+
+it("signs in by what the server says now, not by what an earlier deployment said", async () => {
+  remembered<AuthConfig>("auth").set(config("https://old.example"));
+  const auth = createAuth(async () => ({ auth: config("https://new.example") }));
+  await auth.start();
+  await auth.signIn();
+  expect(redirects.splice(0)).toEqual(["https://new.example"]);
+  expect(remembered<AuthConfig>("auth").get()?.issuer).toBe("https://new.example");
+});
+
+it("signs in by what is remembered while the server does not answer", async () => {
+  remembered<AuthConfig>("auth").set(config("https://old.example"));
+  await createAuth(unreachable).signIn();
+  expect(redirects.splice(0)).toEqual(["https://old.example"]);
+});
+
+it("says that signing in did not work when there is nothing to sign in by, or nothing to do it with", async () => {
+  const auth = createAuth(unreachable);
+  await auth.signIn();
+  expect(auth.store.getState().failed).toBe(true);
+
+  remembered<AuthConfig>("auth").set(config("https://old.example"));
+  vi.mocked(createManager).mockImplementationOnce(() => {
+    throw new Error("did not load");
+  });
+  const next = createAuth(unreachable);
+  expect(await next.start()).toBe(null);
+  expect(next.store.getState()).toMatchObject({ state: "signedOut", failed: true });
+  await next.signIn();
+  expect(redirects.splice(0)).toEqual(["https://old.example"]);
+});
+
+it("opens the page of a server that asks nobody to sign in any more", async () => {
+  remembered<AuthConfig>("auth").set(config("https://old.example"));
+  const auth = createAuth(async () => ({ auth: null }));
+  await auth.start();
+  await auth.signIn();
+  expect(auth.store.getState().state).toBe("open");
 });

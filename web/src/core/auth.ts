@@ -24,12 +24,21 @@ export type Auth = ReturnType<typeof createAuth>;
 export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
   const store = createStore<AuthState>()(() => ({ state: "open", user: "", name: "", workspaces: [], failed: false }));
   const known = remembered<AuthConfig>("auth");
-  let making: Promise<UserManager> | null = null;
+  let made: { of: string; users: Promise<UserManager> } | null = null;
   let renewing: Promise<boolean> | null = null;
 
+  /** One for each configuration; a library that did not load is asked for again. */
   function manager(config: AuthConfig): Promise<UserManager> {
-    making ??= import("./oidc").then(({ createManager }) => createManager(config, location.origin + CALLBACK));
-    return making;
+    const of = JSON.stringify(config);
+    if (made?.of !== of) {
+      const users = import("./oidc").then(({ createManager }) => createManager(config, location.origin + CALLBACK));
+      const making = { of, users };
+      made = making;
+      users.catch(() => {
+        if (made === making) made = null;
+      });
+    }
+    return made.users;
   }
 
   function welcome(user: { access_token: string; profile: { name?: string; email?: string; sub: string } }): void {
@@ -83,7 +92,11 @@ export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
     start: async (): Promise<string | null> => {
       const config = known.get();
       if (!config) return location.pathname === CALLBACK ? "/new" : null;
-      const users = await manager(config);
+      const users = await manager(config).catch(() => null);
+      if (!users) {
+        store.setState({ state: "signedOut", failed: true });
+        return null;
+      }
       let path: string | null = null;
       if (location.pathname === CALLBACK) {
         path = "/new";
@@ -100,11 +113,17 @@ export function createAuth(ask: () => Promise<{ auth: AuthConfig | null }>) {
       return path;
     },
 
+    /** By what the server says now: what is remembered may be of a deployment that is gone, and serves where nobody answers. */
     signIn: async () => {
-      const config = known.get() ?? (await ask()).auth;
-      if (!config) return;
       try {
-        await (await manager(config)).signinRedirect({ state: location.pathname });
+        const { auth: config } = await ask().catch((error: unknown) => {
+          const auth = known.get();
+          if (!auth) throw error;
+          return { auth };
+        });
+        known.set(config);
+        if (config) await (await manager(config)).signinRedirect({ state: location.pathname });
+        else store.setState({ state: "open", failed: false });
       } catch {
         store.setState({ failed: true });
       }
