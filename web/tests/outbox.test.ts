@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { createOutbox, type OutboxEntry } from "../src/core/outbox";
 import { message } from "./made";
 
@@ -28,4 +28,14 @@ it("replaces an entry of the same turn", async () => {
   await outbox.put(entry("t", 1));
   await outbox.put({ ...entry("t", 1), over: true });
   expect(await outbox.all()).toMatchObject([{ turnId: "t", over: true }]);
+});
+
+it("is empty where the database never answers, after a while in which it could have", async () => {
+  vi.spyOn(indexedDB, "open").mockImplementationOnce(() => new EventTarget() as IDBOpenDBRequest);
+  vi.useFakeTimers();
+  const outbox = createOutbox("silent");
+  const all = Promise.all([outbox.put(entry("t", 1)), outbox.all()]);
+  await vi.advanceTimersByTimeAsync(2_000);
+  vi.useRealTimers();
+  expect((await all)[1]).toEqual([]);
 });

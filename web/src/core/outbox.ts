@@ -29,17 +29,22 @@ export interface Outbox {
   all: () => Promise<OutboxEntry[]>;
 }
 
-/** Where there is no IndexedDB (some private windows), or no room in it, nothing is kept, and nothing else changes. */
+const OPEN_MS = 2_000;
+
+/** Where there is no IndexedDB (some private windows), no room in it, or no answer from it, nothing is kept, and nothing else changes. */
 export function createOutbox(name = "chat-outbox"): Outbox {
-  let opening: Promise<IDBPDatabase<Schema>> | undefined;
+  let opening: [Promise<IDBPDatabase<Schema>>, Promise<never>] | undefined;
   const open = () => {
-    opening ??= openDB<Schema>(name, 1, {
-      upgrade: (database) => void database.createObjectStore("turns", { keyPath: "turnId" }),
-      terminated: () => {
-        opening = undefined; // the browser has closed it: the next use opens it again
-      },
-    });
-    return opening;
+    opening ??= [
+      openDB<Schema>(name, 1, {
+        upgrade: (database) => void database.createObjectStore("turns", { keyPath: "turnId" }),
+        terminated: () => {
+          opening = undefined; // the browser has closed it: the next use opens it again
+        },
+      }),
+      new Promise((_, reject) => setTimeout(reject, OPEN_MS)),
+    ];
+    return Promise.race(opening); // waited for once, not at every use; one that opens later is used from then on
   };
   let last: Promise<unknown> = Promise.resolve();
   // One after the other: a removal must not overtake the writing of what it removes.
