@@ -27,6 +27,7 @@ export const strings = {
   exportFailed: "The export did not work.",
   remove: "Delete",
   removed: (title: string) => `“${title}” was deleted.`,
+  removeFailed: (title: string) => `“${title}” could not be deleted.`,
   undo: "Undo",
   openSidebar: "Open the list of chats",
   closeSidebar: "Close the list of chats",

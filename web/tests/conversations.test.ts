@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Api } from "../src/core/api";
 import { createConversations, UNDO_MS } from "../src/core/conversations";
+import { ApiError, Unreachable } from "../src/core/problems";
 import type { Summary } from "../src/core/types";
 
 const summary = (id: string, updatedAt = `2026-01-0${id}`): Summary => ({
@@ -18,13 +19,14 @@ function listed(...pages: Summary[][]) {
   const calls: string[] = [];
   let workspace: string | null = null;
   const removed: string[] = [];
+  const kept: string[] = [];
   const api = {
     list: async (asked: string | null, cursor: string | null) => {
       const at = Number(cursor ?? 0);
       calls.push(`list ${asked ?? ""}${at}`);
       return { items: pages[at] ?? [], ...(at + 1 < pages.length ? { cursor: String(at + 1) } : {}) };
     },
-    remove: async (id: string) => void calls.push(`remove ${id}`),
+    remove: vi.fn(async (id: string) => void calls.push(`remove ${id}`)),
     rename: vi.fn(async () => {}),
   };
   const list = createConversations(
@@ -32,11 +34,12 @@ function listed(...pages: Summary[][]) {
     () => "owner",
     () => workspace,
     (id) => removed.push(id),
+    (id) => kept.push(id),
   );
   const become = (next: string) => {
     workspace = next;
   };
-  return { list, api, calls, removed, become };
+  return { list, api, calls, removed, kept, become };
 }
 
 beforeEach(() => void vi.useFakeTimers());
@@ -83,6 +86,50 @@ it("deletes the first when a second is deleted, and both when the page is left",
   expect(calls).toContain("remove 1");
   await list.refresh();
   expect(ids(list)).toEqual([]);
+});
+
+it("deletes again while the server is not there, and the chat stays away meanwhile", async () => {
+  const { list, api, calls, kept } = listed([summary("2"), summary("1")]);
+  await list.ensure();
+  api.remove.mockRejectedValueOnce(new Unreachable()).mockRejectedValueOnce(new ApiError(500, "internal", ""));
+  list.hide("2");
+  list.settle();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ids(list)).toEqual(["1"]);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(calls).toContain("remove 2");
+  expect(ids(list)).toEqual(["1"]);
+  expect(kept).toEqual([]);
+});
+
+it("waits with a deletion while the browser is offline, however long that takes", async () => {
+  const { list, api, calls } = listed([summary("2"), summary("1")]);
+  await list.ensure();
+  const onLine = vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
+  api.remove.mockImplementation(async (id: string) => {
+    if (!navigator.onLine) throw new Unreachable();
+    calls.push(`remove ${id}`);
+  });
+  list.hide("2");
+  list.settle();
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(ids(list)).toEqual(["1"]);
+  onLine.mockRestore();
+  globalThis.dispatchEvent(new Event("online"));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(calls).toContain("remove 2");
+});
+
+it("puts a chat that could not be deleted back in its place, and says so", async () => {
+  const { list, api, kept } = listed([summary("2"), summary("1")]);
+  await list.ensure();
+  api.remove.mockRejectedValue(new ApiError(500, "internal", ""));
+  list.hide("2");
+  list.settle();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(ids(list)).toEqual(["2", "1"]);
+  expect(list.store.getState().kept?.id).toBe("2");
+  expect(kept).toEqual(["2"]);
 });
 
 it("gives a title back its old words when it could not be changed, and leaves what came meanwhile", async () => {

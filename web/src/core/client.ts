@@ -29,7 +29,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
   const drafts = createDrafts(owner);
   const places = createPlaces(chats, drafts);
   const assistants = createAssistants(api, drafts);
-  const list = createConversations(api, owner, chosenWorkspace, forget);
+  const list = createConversations(api, owner, chosenWorkspace, forget, (id) => void resuming.open(id));
   const saving = createSaving({
     api,
     chats,
@@ -138,6 +138,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
 
     switchWorkspace: (id: string | null) => {
       remembered<string>("workspace").set(id);
+      list.settle(); // what is being deleted is of the one before
       workspace.setState({ current: id });
       list.reset();
       void list.refresh();

@@ -2,6 +2,7 @@
 
 import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
+import { nextAttempt } from "./pause";
 import { ApiError } from "./problems";
 import { remembered } from "./session";
 import type { Summary } from "./types";
@@ -12,10 +13,13 @@ export interface ListState {
   state: "idle" | "loading" | "ready" | "failed";
   /** Hidden, not deleted yet: the time in which a deletion can be undone. */
   removing: Summary | null;
+  /** The last one that could not be deleted. */
+  kept: Summary | null;
 }
 
 export const UNDO_MS = 6_000;
 const KEPT = 60;
+const REMOVE_TRIES = 6; // some ten seconds: a server that restarts is back by then
 
 export type Conversations = ReturnType<typeof createConversations>;
 
@@ -24,6 +28,7 @@ export function createConversations(
   owner: () => string,
   workspace: () => string | null,
   onRemoved: (id: string) => void,
+  onKept: (id: string) => void,
 ) {
   const cache = () => remembered<Summary[]>(`list.${owner()}.${workspace() ?? ""}`);
   const store = createStore<ListState>()(() => ({
@@ -31,6 +36,7 @@ export function createConversations(
     cursor: null,
     state: "idle",
     removing: null,
+    kept: null,
   }));
   let undoTimer: ReturnType<typeof setTimeout> | null = null;
   let loading: Promise<void> | null = null;
@@ -66,14 +72,28 @@ export function createConversations(
     }
   }
 
-  async function remove(id: string, keepalive = false): Promise<void> {
-    try {
-      await api.remove(id, keepalive);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return;
-      gone.delete(id);
-      await load(null);
+  async function remove(summary: Summary, keepalive = false): Promise<void> {
+    const asked = workspace();
+    for (let attempt = 0; attempt < REMOVE_TRIES; attempt = await nextAttempt(attempt)) {
+      try {
+        await api.remove(summary.id, keepalive);
+        return;
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) return;
+        if (error instanceof ApiError && !error.retryable) break;
+      }
     }
+    if (asked === workspace()) putBack(summary);
+    else gone.delete(summary.id);
+    store.setState({ kept: summary });
+    onKept(summary.id);
+  }
+
+  /** The chat is not deleted: it is in the list again, where it was. */
+  function putBack(summary: Summary): void {
+    gone.delete(summary.id);
+    const items = [...store.getState().items, summary];
+    setItems(items.sort((one, other) => other.updatedAt.localeCompare(one.updatedAt)));
   }
 
   /** Ends the time for an undo: the deletion goes out now. */
@@ -84,17 +104,16 @@ export function createConversations(
     if (!removing) return;
     store.setState({ removing: null });
     onRemoved(removing.id);
-    void remove(removing.id, keepalive);
+    void remove(removing, keepalive);
   }
 
   function undo(): void {
-    const { removing, items } = store.getState();
+    const { removing } = store.getState();
     if (undoTimer !== null) clearTimeout(undoTimer);
     undoTimer = null;
     if (!removing) return;
-    gone.delete(removing.id);
-    const back = [...items, removing].sort((one, other) => other.updatedAt.localeCompare(one.updatedAt));
-    setItems(back, { removing: null });
+    store.setState({ removing: null });
+    putBack(removing);
   }
 
   return {
@@ -109,7 +128,6 @@ export function createConversations(
     },
     /** Another workspace: begin anew with what is remembered of it. */
     reset: () => {
-      settle();
       store.setState({ items: cache().get() ?? [], cursor: null, state: "idle" });
     },
     /** Puts a conversation on top, as its latest activity would; one that is being deleted is not brought back by it. */

@@ -32,3 +32,10 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 export const isOffline = () => globalThis.navigator?.onLine === false;
+
+/** Pauses after attempt `attempt` and returns the next one's number: what was tried while the browser is offline does not count. */
+export async function nextAttempt(attempt: number): Promise<number> {
+  const counts = !isOffline();
+  await pause(counts ? backoff(attempt) : LONGEST_MS);
+  return counts ? attempt + 1 : attempt;
+}

@@ -23,6 +23,13 @@ export function Toast() {
     const timer = setTimeout(() => said.setState({ text: "" }), SAID_MS);
     return () => clearTimeout(timer);
   }, [text]);
+  useEffect(
+    () =>
+      client.list.store.subscribe(({ kept }, before) => {
+        if (kept && kept !== before.kept) say(strings.removeFailed(kept.title || strings.untitled));
+      }),
+    [client],
+  );
   useEffect(() => {
     // Whoever closes the page has had the time for an undo.
     const leave = () => client.list.settle(true);
@@ -39,7 +46,11 @@ export function Toast() {
           </button>
         </p>
       )}
-      {text && <p className="toast">{text}</p>}
+      {text && (
+        <p className="toast" dir="auto">
+          {text}
+        </p>
+      )}
     </div>
   );
 }
