@@ -114,3 +114,28 @@ it("begins a new chat again for a failed turn that nobody stored", async () => {
   await eventually(() => expect(server.posts()).toHaveLength(2));
   expect(server.posts()[0]?.messages).toEqual(server.posts()[1]?.messages);
 });
+
+it("stops an answer once the network is back, however long that takes", async () => {
+  const client = await visit(newOutbox());
+  server.answers(POST, (response, asked) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(`id: 1\ndata: {"type":"start","turnId":"${asked.body?.turnId}","model":"m"}\n\n`);
+  });
+  const id = draft(client);
+  client.send(id, "Tell me all");
+  const running = () => Object.values(client.turns.running.getState())[0]?.phase;
+  await eventually(() => expect(running()).toBe("streaming"));
+  let tries = 0;
+  server.answers(/stop$/, (response, asked) => {
+    tries += 1;
+    (navigator.onLine ? json({}) : cut)(response, asked);
+  });
+  vi.stubGlobal("navigator", { onLine: false });
+  vi.stubGlobal("addEventListener", (_: string, over: () => void) => setTimeout(over, 1)); // what ends a pause early
+  const stopped = client.stop(client.drafts.current().messages.at(-1)?.id ?? "");
+  await eventually(() => expect(tries).toBeGreaterThan(12));
+  expect(running()).toBe("stopping");
+  vi.stubGlobal("navigator", { onLine: true });
+  await stopped;
+  expect(running()).toBe("stopping");
+});

@@ -6,7 +6,7 @@ import type { Conversations } from "./conversations";
 import type { Drafts } from "./drafts";
 import { newId } from "./ids";
 import type { Outbox } from "./outbox";
-import { backoff, pause } from "./pause";
+import { nextAttempt } from "./pause";
 import type { Places } from "./places";
 import { ApiError } from "./problems";
 import type { Saving } from "./saving";
@@ -121,7 +121,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
     /** Ends the turn wherever it runs; one that has not reached the server ends here. */
     stop: async (turnId: string): Promise<void> => {
       turns.stopping(turnId, true);
-      for (let attempt = 0; turns.has(turnId) && attempt < STOP_TRIES; attempt++) {
+      for (let attempt = 0; turns.has(turnId) && attempt < STOP_TRIES; attempt = await nextAttempt(attempt)) {
         try {
           await api.stop(turnId);
           return;
@@ -133,7 +133,6 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
           }
           if (error instanceof ApiError && !error.retryable && error.status !== 404) break;
         }
-        await pause(backoff(attempt));
       }
       turns.stopping(turnId, false);
     },
