@@ -372,3 +372,30 @@ it("calls a new chat by the question that was taken, not by the one that was ref
   await eventually(() => expect(words(client)).toEqual(["user: Short", "assistant: One."]));
   expect(client.chats.getState().conversations[CHAT]?.meta.title).toBe("Short");
 });
+
+it("keeps nothing of a new chat whose question failed, was edited, and then answered", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  const id = draft(client);
+  server.answers(POST, problem(429, "quota_exceeded"));
+  client.send(id, "Well?");
+  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+  server.answers(POST, answered("Well."));
+  client.edit(id, shown(client, id).at(-2)?.id ?? "", "Well, well?");
+  await eventually(() => expect(words(client)).toEqual(["user: Well, well?", "assistant: Well."]));
+  await eventually(async () => expect(await outbox.all()).toEqual([]));
+  expect(client.chats.getState().conversations[CHAT]?.meta.title).toBe("Well, well?");
+});
+
+it("drops a new chat that failed, for this visit and the next", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  const id = draft(client);
+  server.answers(POST, problem(429, "quota_exceeded"));
+  client.send(id, "Well?");
+  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+  client.startNew();
+  client.discard(id);
+  expect(shown(client, id)).toEqual([]);
+  expect(await outbox.all()).toEqual([]);
+});

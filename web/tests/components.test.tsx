@@ -112,11 +112,7 @@ it("keeps what breaks apart from the rest, with a sentence and a way on", () => 
   expect(screen.getByText("the rest")).toBeTruthy();
 });
 
-it("shows which chats are under way, and finds chats by their titles", async () => {
-  const at = new Date().toISOString();
-  for (const title of ["Pears", "Apples"])
-    client.list.touch({ id: title, title, budId: "default", model: "m", createdAt: at, updatedAt: at });
-  client.turns.running.setState({ t: { place: "Apples", phase: "streaming" } });
+function showList() {
   render(
     <ClientProvider value={client}>
       <MemoryRouter>
@@ -124,6 +120,14 @@ it("shows which chats are under way, and finds chats by their titles", async () 
       </MemoryRouter>
     </ClientProvider>,
   );
+}
+
+it("shows which chats are under way, and finds chats by their titles", async () => {
+  const at = new Date().toISOString();
+  for (const title of ["Pears", "Apples"])
+    client.list.touch({ id: title, title, budId: "default", model: "m", createdAt: at, updatedAt: at });
+  client.turns.running.setState({ t: { place: "Apples", phase: "streaming" } });
+  showList();
   expect(within(screen.getByRole("link", { name: /Apples/ })).getByText(strings.underWay)).toBeTruthy();
   expect(within(screen.getByRole("link", { name: /Pears/ })).queryByText(strings.underWay)).toBeNull();
   await userEvent.type(screen.getByRole("searchbox"), "pEA");
@@ -131,4 +135,19 @@ it("shows which chats are under way, and finds chats by their titles", async () 
   expect(screen.getByRole("link", { name: /Pears/ })).toBeTruthy();
   await userEvent.type(screen.getByRole("searchbox"), "{Escape}");
   expect(screen.getByRole("link", { name: /Apples/ })).toBeTruthy();
+});
+
+it("finds a chat without a name, and deletes it", async () => {
+  client.drafts.restore(conversation("draft", [question, answer({ status: "failed" })]), false);
+  showList();
+  const box = screen.getByRole("searchbox");
+  await userEvent.type(box, "A ch");
+  expect(screen.getByRole("link", { name: "A chat" })).toBeTruthy();
+  await userEvent.type(box, "x");
+  expect(screen.queryByRole("link", { name: "A chat" })).toBeNull();
+  expect(screen.getByText(strings.noMatch("A chx"))).toBeTruthy();
+  await userEvent.clear(box);
+  await userEvent.click(screen.getByRole("button", { name: strings.actions("A chat") }));
+  await userEvent.click(screen.getByRole("menuitem", { name: strings.remove }));
+  expect(screen.queryByRole("link", { name: "A chat" })).toBeNull();
 });

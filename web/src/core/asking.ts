@@ -52,6 +52,8 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
     }
     const messages = draftId ? chat.messages : unsavedEnd(chat.messages, turnId);
     void outbox.put({ turnId, conversationId, draftId, body, messages, over: false, owner: owner(), at: Date.now() });
+    // A new chat is kept whole with its latest turn: what earlier ones kept of it would only bring it back once it has its name.
+    if (draftId) for (const { id } of chat.messages) if (id !== turnId) void outbox.remove(id);
     if (!conversationId) return;
     list.keep(conversationId);
     saving.touch(conversationId, chat);

@@ -11,7 +11,7 @@ import { createOutbox, type Outbox } from "./outbox";
 import { createPlaces } from "./places";
 import { createResuming } from "./resuming";
 import { createSaving } from "./saving";
-import { remembered } from "./session";
+import { remembered, written } from "./session";
 import { createChats } from "./store";
 import { createTurns, type Turns } from "./turns";
 
@@ -117,6 +117,17 @@ export function createClient(outbox: Outbox = createOutbox()) {
 
     /** A chat the server has not named, from the list. */
     resumeNew: (draftId: string) => drafts.store.setState({ current: draftId }),
+
+    /** Drops a chat the server has not named, and all that is kept of it. */
+    discard: (draftId: string) => {
+      for (const { id } of drafts.chats.getState().conversations[draftId]?.messages ?? []) {
+        turns.forget(id);
+        void outbox.remove(id);
+      }
+      written.set(draftId, "");
+      if (drafts.store.getState().current === draftId) assistants.begin();
+      drafts.drop(draftId);
+    },
 
     /** Takes a chat off the list, and off /new while it is there still; for a while it can be brought back. */
     remove: (id: string) => {

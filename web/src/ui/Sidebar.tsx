@@ -31,7 +31,10 @@ export function Sidebar({ open, search, onClose }: Props) {
     if (query && cursor && state === "ready") void client.list.more();
   }, [query, cursor, state, client]);
   const wanted = query.trim().toLowerCase();
-  const found = wanted ? items.filter((item) => item.title.toLowerCase().includes(wanted)) : items;
+  const isWanted = (title: string) => title.toLowerCase().includes(wanted);
+  const found = items.filter((item) => isWanted(item.title));
+  const unnamed = Object.entries(useUnnamed()).filter(([, title]) => isWanted(title));
+  const none = !found.length && !unnamed.length;
   return (
     <nav className={open ? "sidebar open" : "sidebar"} aria-label={strings.chats} onPointerEnter={look} onFocus={look}>
       <div className="sidebar-top">
@@ -69,10 +72,10 @@ export function Sidebar({ open, search, onClose }: Props) {
         <kbd aria-hidden="true">{strings.searchKeys}</kbd>
       </label>
       <div className="chats">
-        {!wanted && <Unnamed onClose={onClose} />}
+        <Unnamed items={unnamed} onClose={onClose} />
         <Groups items={found} onClose={onClose} />
-        {wanted && !found.length && state !== "loading" && <p className="empty">{strings.noMatch(query.trim())}</p>}
-        {!wanted && !items.length && state === "ready" && <p className="empty">{strings.noChats}</p>}
+        {wanted && none && state !== "loading" && <p className="empty">{strings.noMatch(query.trim())}</p>}
+        {!wanted && none && state === "ready" && <p className="empty">{strings.noChats}</p>}
         {!items.length && state === "loading" && <p className="empty">{strings.loadingChats}</p>}
         {!items.length && state === "idle" && (
           <button type="button" className="plain wide" onClick={look}>
@@ -94,12 +97,12 @@ export function Sidebar({ open, search, onClose }: Props) {
   );
 }
 
-/** Chats the server has not named yet and that are not the one on /new. */
-function Unnamed({ onClose }: { onClose: () => void }) {
+/** The titles of the chats the server has not named yet and that are not the one on /new. */
+function useUnnamed(): Record<string, string> {
   const client = useClient();
   const current = useStore(client.drafts.store, (state) => state.current);
   const visible = useStore(client.drafts.store, (state) => state.visible);
-  const titles = useStore(
+  return useStore(
     client.drafts.chats,
     useShallow((state) =>
       Object.fromEntries(
@@ -111,16 +114,19 @@ function Unnamed({ onClose }: { onClose: () => void }) {
       ),
     ),
   );
-  const ids = Object.keys(titles);
-  if (!ids.length) return null;
+}
+
+function Unnamed({ items, onClose }: { items: [id: string, title: string][]; onClose: () => void }) {
+  const client = useClient();
+  if (!items.length) return null;
   return (
     <ul>
-      {ids.map((id) => (
+      {items.map(([id, title]) => (
         <SidebarItem
           key={id}
           place={id}
           to="/new"
-          title={titles[id] ?? ""}
+          title={title}
           onOpen={() => {
             client.resumeNew(id);
             onClose();

@@ -20,6 +20,7 @@ interface Props {
 export const SidebarItem = memo(function SidebarItem({ place, to, title, summary, onOpen }: Props) {
   const client = useClient();
   const busy = useStore(client.turns.running, (running) => Object.values(running).some((turn) => turn.place === place));
+  const saving = useStore(client.saving, (saving) => saving[place] ?? false);
   const [renaming, setRenaming] = useState(false);
   const shown = title || strings.untitled;
   if (renaming && summary) {
@@ -46,6 +47,12 @@ export const SidebarItem = memo(function SidebarItem({ place, to, title, summary
         )}
       </NavLink>
       {summary && <ItemMenu summary={summary} shown={shown} onRename={() => setRenaming(true)} />}
+      {!summary && !busy && !saving && (
+        <Menu
+          label={strings.actions(shown)}
+          items={[{ label: strings.remove, act: () => client.discard(place), grave: true }]}
+        />
+      )}
     </li>
   );
 });
