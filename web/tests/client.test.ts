@@ -399,3 +399,20 @@ it("drops a new chat that failed, for this visit and the next", async () => {
   expect(shown(client, id)).toEqual([]);
   expect(await outbox.all()).toEqual([]);
 });
+
+it("gives a new title to a chat that is still on /new, and takes it back when the server refuses", async () => {
+  const client = await visit(newOutbox());
+  const { id, end } = await startNamed(client);
+  const titles = () => [
+    client.drafts.chats.getState().conversations[id]?.meta.title,
+    ...client.list.store.getState().items.map((item) => item.title),
+  ];
+  server.answers(/^PATCH /, problem(503, "unavailable"));
+  await expect(client.rename(CHAT, "Better")).rejects.toThrow();
+  expect(titles()).toEqual(["Hello", "Hello"]);
+  server.answers(/^PATCH /, json({}));
+  await client.rename(CHAT, "Better");
+  end();
+  await eventually(() => expect(client.chats.getState().conversations[CHAT]?.meta.title).toBe("Better"));
+  expect(titles()).toEqual(["Better", "Better"]);
+});

@@ -63,6 +63,15 @@ export function createClient(outbox: Outbox = createOutbox()) {
     if (drafts.store.getState().created[before.id]) saving.moveDraft(before.id);
   }
 
+  /** Gives a conversation a title, wherever it is shown; returns the one before. */
+  function call(id: string, title: string): string | undefined {
+    const home = places.homeNamed(id);
+    if (!home) return undefined;
+    const before = places.chatIn(home)?.meta.title;
+    home.chats.getState().rename(home.id, title);
+    return before;
+  }
+
   /** What a reload finds at once: the words of the answer on /new, too. */
   function keepDraft(): void {
     const { id, streamingMessageId } = drafts.current();
@@ -137,12 +146,11 @@ export function createClient(outbox: Outbox = createOutbox()) {
     },
 
     rename: async (id: string, title: string) => {
-      const before = chats.getState().conversations[id]?.meta.title;
-      chats.getState().rename(id, title);
+      const before = call(id, title);
       try {
         await list.rename(id, title);
       } catch (error) {
-        if (before !== undefined) chats.getState().rename(id, before);
+        if (before !== undefined) call(id, before);
         throw error;
       }
     },

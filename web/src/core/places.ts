@@ -16,6 +16,13 @@ export function createPlaces(chats: Chats, drafts: Drafts) {
       const store = stores.find((one) => one.getState().conversations[id]);
       return store ? { chats: store, id } : null;
     },
+    /** The chat the server has by that name; a draft that has not moved there is found where it is. */
+    homeNamed: (conversationId: string): Home | null => {
+      if (chats.getState().conversations[conversationId]) return { chats, id: conversationId };
+      const { created } = drafts.store.getState();
+      const id = Object.keys(created).find((one) => created[one] === conversationId);
+      return id === undefined ? null : { chats: drafts.chats, id };
+    },
     /** The chat that holds the message; a moved draft's copy comes second. */
     homeWith: (messageId: string): Home | null => {
       for (const store of stores)
