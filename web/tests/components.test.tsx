@@ -151,3 +151,12 @@ it("finds a chat without a name, and deletes it", async () => {
   await userEvent.click(screen.getByRole("menuitem", { name: strings.remove }));
   expect(screen.queryByRole("link", { name: "A chat" })).toBeNull();
 });
+
+it("shows that the chat on /new is under way once the list has its name", () => {
+  const at = new Date().toISOString();
+  client.list.touch({ id: "named", title: "Pears", budId: "default", model: "m", createdAt: at, updatedAt: at });
+  client.drafts.store.setState({ created: { draft: "named" } });
+  client.turns.running.setState({ t: { place: "draft", phase: "streaming" } });
+  showList();
+  expect(within(screen.getByRole("link", { name: /Pears/ })).getByText(strings.underWay)).toBeTruthy();
+});

@@ -19,7 +19,11 @@ interface Props {
 
 export const SidebarItem = memo(function SidebarItem({ place, to, title, summary, onOpen }: Props) {
   const client = useClient();
-  const busy = useStore(client.turns.running, (running) => Object.values(running).some((turn) => turn.place === place));
+  // A chat on /new is under way there until it moves, also when the list has its name.
+  const created = useStore(client.drafts.store, (state) => state.created);
+  const busy = useStore(client.turns.running, (running) =>
+    Object.values(running).some((turn) => turn.place === place || created[turn.place] === place),
+  );
   const saving = useStore(client.saving, (saving) => saving[place] ?? false);
   const [renaming, setRenaming] = useState(false);
   const shown = title || strings.untitled;
