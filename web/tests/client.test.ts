@@ -1,6 +1,7 @@
 // @vitest-environment node
 // The client without its pages, against an API on a real socket: what is asked, what is kept, and what is sent again.
 
+import type { ServerResponse } from "node:http";
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/core/client";
@@ -415,4 +416,37 @@ it("gives a new title to a chat that is still on /new, and takes it back when th
   end();
   await eventually(() => expect(client.chats.getState().conversations[CHAT]?.meta.title).toBe("Better"));
   expect(titles()).toEqual(["Better", "Better"]);
+});
+
+const page =
+  (status: number, headers: Record<string, string> = {}) =>
+  (response: ServerResponse) => {
+    response.writeHead(status, { "content-type": "text/html", ...headers });
+    response.end("<h1>No</h1>");
+  };
+
+it.each([
+  [403, "blocked"],
+  [413, "too_large"],
+  [429, "rate_limited"],
+])("knows what a gateway's page with status %d means", async (status, code) => {
+  const client = await visit(newOutbox());
+  server.answers(POST, page(status, { "retry-after": "60" }));
+  const id = draft(client);
+  client.send(id, "Hello");
+  await eventually(() => expect(shown(client, id).at(-1)?.error?.code).toBe(code));
+  const until = Date.parse(shown(client, id).at(-1)?.error?.retryAt ?? "") - Date.now();
+  expect(until).toBeGreaterThan(50_000);
+  expect(until).toBeLessThan(70_000);
+});
+
+it("sends again what a page in the server's place has answered", async () => {
+  const client = await visit(newOutbox());
+  server.answers(POST, (response, asked) =>
+    server.posts().length < 2 ? page(200)(response) : answered("Hi.")(response, asked),
+  );
+  const id = draft(client);
+  client.send(id, "Hello");
+  await eventually(() => expect(Object.values(client.turns.running.getState())[0]?.phase).toBe("unsent"));
+  await eventually(() => expect(words(client)).toEqual(["user: Hello", "assistant: Hi."]));
 });

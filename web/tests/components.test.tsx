@@ -1,6 +1,6 @@
 // The components a person touches, over the client's real stores.
 
-import { act, render, screen, within } from "@testing-library/react";
+import { act, cleanup, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { MemoryRouter } from "react-router";
 import { beforeEach, expect, it, vi } from "vitest";
@@ -90,6 +90,16 @@ it.each([
   showChat(question, answer({ status: "failed", error: { code, message: "", retryable } }));
   expect(screen.getByText(strings.errors[code] ?? "")).toBeTruthy();
   expect(screen.queryAllByRole("button", { name: strings.retry })).toHaveLength(offered ? 1 : 0);
+});
+
+it("says when it can be tried again, until that time has come", () => {
+  const error = { code: "quota_exceeded", message: "", retryable: true };
+  const retryAt = "2999-12-31T12:00:00Z";
+  showChat(question, answer({ status: "failed", error: { ...error, retryAt } }));
+  expect(screen.getByText(/Your quota is used up.* 2999/)).toBeTruthy();
+  cleanup();
+  showChat(question, answer({ status: "failed", error: { ...error, retryAt: "2001-01-01T12:00:00Z" } }));
+  expect(screen.getByText(strings.errors.quota_exceeded ?? "")).toBeTruthy();
 });
 
 it("says the server's own sentence for an error it does not know", () => {

@@ -69,6 +69,11 @@ it("reads a turn to its end", async () => {
   expect(asked).toEqual(["post"]);
 });
 
+it("says that a message has not arrived yet, apart from an answer that is lost sight of", async () => {
+  const { api } = server(new Unreachable(), START, end(2));
+  expect((await heard(api, wanted())).phases).toEqual(["sending", "unsent", "streaming", "reconnecting", "streaming"]);
+});
+
 it("resumes after the last event it saw, and tells none twice", async () => {
   const { api, asked } = server(START + token(2, "Hel"), token(2, "Hel") + token(3, "lo"), new Unreachable(), end(4));
   const { events, phases } = await heard(api, wanted());

@@ -76,14 +76,21 @@ export function createApi(tokens: Tokens, base = "") {
     }
   }
 
+  /** A turn's events; a page that stands in the server's place (a network's sign-in) is none. */
+  async function events(path: string, options: Options): Promise<Response> {
+    const response = await ask(path, options);
+    if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new Unreachable();
+    return response;
+  }
+
   const at = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
   return {
     config: () => json<{ version: string; auth: AuthConfig | null }>("/api/config"),
     buds: () => json<Bud[]>("/api/buds"),
     post: (conversationId: string | null, body: ChatBody, signal: AbortSignal) =>
-      ask(conversationId ? `/api/chat/${conversationId}` : "/api/chat", { method: "POST", body, signal }),
+      events(conversationId ? `/api/chat/${conversationId}` : "/api/chat", { method: "POST", body, signal }),
     stream: (turnId: string, after: number, signal: AbortSignal) =>
-      ask(`/api/turns/${turnId}/stream`, { headers: { "last-event-id": String(after) }, signal }),
+      events(`/api/turns/${turnId}/stream`, { headers: { "last-event-id": String(after) }, signal }),
     turn: (turnId: string) => json<TurnState>(`/api/turns/${turnId}`),
     stop: (turnId: string) => ask(`/api/turns/${turnId}/stop`, { method: "POST" }),
     list: (workspaceId: string | null, cursor: string | null) => {

@@ -8,8 +8,8 @@ import { ApiError, Unreachable } from "./problems";
 import { SseDecoder } from "./sse";
 import type { ChatBody } from "./types";
 
-/** How the way to the server is: `sending` until it answers, `quiet` when it is there but the model says nothing. */
-export type Phase = "sending" | "streaming" | "quiet" | "reconnecting" | "offline";
+/** How the way to the server is: `sending` until it answers, `unsent` when it did not, `quiet` when it is there but the model says nothing. */
+export type Phase = "sending" | "unsent" | "streaming" | "quiet" | "reconnecting" | "offline";
 
 /** What is asked for: a turn to begin (`body`), or one to follow. A turn to follow may have a body to begin it with if it is unknown. */
 export interface Wanted {
@@ -82,7 +82,7 @@ export async function listen(api: Api, wanted: Wanted, ear: Ear, signal: AbortSi
         else if (!follow && ++tries.refused >= REFUSED_TRIES) throw new Lost(error);
       } else if (!(error instanceof Unreachable)) throw error;
     }
-    ear.onPhase(isOffline() ? "offline" : "reconnecting");
+    ear.onPhase(isOffline() ? "offline" : follow ? "reconnecting" : "unsent");
     await pause(backoff(tries.any++), signal);
   }
 }

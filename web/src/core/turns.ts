@@ -88,7 +88,10 @@ export function createTurns(api: Api, listener: TurnListener) {
       case "error":
         // What ends a replay whose run was killed: all that had come is kept.
         if (event.code === "internal" && event.partial) interrupt(turnId, turn);
-        else fail(turnId, turn, event, KEPT.test(event.code));
+        else {
+          const { code, message, retryable } = event;
+          fail(turnId, turn, { code, message, retryable }, KEPT.test(code));
+        }
         break;
     }
   }
@@ -107,9 +110,9 @@ export function createTurns(api: Api, listener: TurnListener) {
     running.setState(others, true);
   }
 
-  function fail(turnId: string, turn: Turn, { code, message, retryable }: TurnError, kept: boolean): void {
-    finish(turnId, turn, { status: "failed", error: { code, message, retryable } });
-    listener.onFailed(turnId, code, kept);
+  function fail(turnId: string, turn: Turn, error: TurnError, kept: boolean): void {
+    finish(turnId, turn, { status: "failed", error });
+    listener.onFailed(turnId, error.code, kept);
   }
 
   function interrupt(turnId: string, turn: Turn): void {
@@ -153,13 +156,7 @@ export function createTurns(api: Api, listener: TurnListener) {
         if (!turns.has(turnId)) return;
         const said = error instanceof Lost ? error.error : null;
         if (error instanceof Lost && !said) interrupt(turnId, turn);
-        else
-          fail(
-            turnId,
-            turn,
-            { code: said?.code ?? "internal", message: "", retryable: said?.retryable ?? true },
-            false,
-          );
+        else fail(turnId, turn, said?.asTurnError() ?? { code: "internal", message: "", retryable: true }, false);
       });
     },
 

@@ -11,10 +11,12 @@ export interface Usage {
   totalTokens: number;
 }
 
+/** `retryAt` is when the server will take it again, where it says so. */
 export interface TurnError {
   code: string;
   message: string;
   retryable: boolean;
+  retryAt?: string;
 }
 
 /** `unsaved` marks what the server is not known to have: the next turn of its branch takes it along. */

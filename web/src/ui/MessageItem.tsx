@@ -135,10 +135,12 @@ function Outcome({ home, id }: { home: Home; id: string }) {
   if (status === "truncated") return <p className="note">{strings.truncated}</p>;
   if (!hasFailed(status)) return null;
   const code = error?.code ?? "interrupted";
+  const what = strings.errors[code] ?? (error?.message || strings.errors.internal);
+  const said = error?.retryAt ? `${what} ${whenAgain(error.retryAt)}`.trim() : what;
   return (
     <div className="failure">
       <Icon name="alert" />
-      <p>{strings.errors[code] ?? (error?.message || strings.errors.internal)}</p>
+      <p>{said}</p>
       {!busy && (error?.retryable !== false || code === "model_refused") && (
         <button type="button" className="plain" onClick={() => client.again(home.id, id)}>
           {strings.retry}
@@ -146,6 +148,12 @@ function Outcome({ home, id }: { home: Home; id: string }) {
       )}
     </div>
   );
+}
+
+function whenAgain(time: string): string {
+  const at = new Date(time);
+  if (at.getTime() < Date.now()) return "";
+  return strings.retryAt(at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
 }
 
 function Actions({ home, id, children }: { home: Home; id: string; children: ReactNode }) {
