@@ -450,3 +450,11 @@ it("sends again what a page in the server's place has answered", async () => {
   await eventually(() => expect(Object.values(client.turns.running.getState())[0]?.phase).toBe("unsent"));
   await eventually(() => expect(words(client)).toEqual(["user: Hello", "assistant: Hi."]));
 });
+
+it.each(["{}", "null", "3", "not JSON"])("begins without what is remembered when that is %s", async (value) => {
+  localStorage.setItem("chat.buds", value);
+  localStorage.setItem("chat.list..", value);
+  const client = await visit(newOutbox());
+  expect(client.list.store.getState().items).toEqual([]);
+  expect(client.buds.getState().items).toEqual([]);
+});

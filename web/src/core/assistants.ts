@@ -3,14 +3,14 @@
 import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
 import type { Drafts } from "./drafts";
-import { remembered } from "./session";
+import { remembered, rememberedList } from "./session";
 import type { Bud } from "./types";
 
 export type Assistants = ReturnType<typeof createAssistants>;
 
 export function createAssistants(api: Api, drafts: Drafts) {
   const store = createStore<{ items: Bud[]; bud: string; model: string | null }>()(() => ({
-    items: remembered<Bud[]>("buds").get() ?? [],
+    items: rememberedList<Bud>("buds").get(),
     bud: remembered<string>("bud").get() ?? "default",
     model: remembered<string>("model").get(),
   }));
@@ -30,7 +30,7 @@ export function createAssistants(api: Api, drafts: Drafts) {
     load: async (): Promise<void> => {
       const items = await api.buds().catch(() => null);
       if (!items) return; // those of the last visit serve; a turn says what is wrong, if something is
-      remembered<Bud[]>("buds").set(items);
+      rememberedList<Bud>("buds").set(items);
       store.setState({ items });
       if (!drafts.current().messages.length) greet();
     },

@@ -4,7 +4,7 @@ import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
 import { nextAttempt } from "./pause";
 import { ApiError } from "./problems";
-import { remembered } from "./session";
+import { rememberedList } from "./session";
 import type { Summary } from "./types";
 
 export interface ListState {
@@ -30,9 +30,9 @@ export function createConversations(
   onRemoved: (id: string) => void,
   onKept: (id: string) => void,
 ) {
-  const cache = () => remembered<Summary[]>(`list.${owner()}.${workspace() ?? ""}`);
+  const cache = () => rememberedList<Summary>(`list.${owner()}.${workspace() ?? ""}`);
   const store = createStore<ListState>()(() => ({
-    items: cache().get() ?? [],
+    items: cache().get(),
     cursor: null,
     state: "idle",
     removing: null,
@@ -128,7 +128,7 @@ export function createConversations(
     },
     /** Another workspace: begin anew with what is remembered of it. */
     reset: () => {
-      store.setState({ items: cache().get() ?? [], cursor: null, state: "idle" });
+      store.setState({ items: cache().get(), cursor: null, state: "idle" });
     },
     /** Puts a conversation on top, as its latest activity would; one that is being deleted is not brought back by it. */
     touch: (summary: Summary) => {

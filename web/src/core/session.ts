@@ -60,3 +60,15 @@ export function remembered<T>(name: string): { get: () => T | null; set: (value:
     },
   };
 }
+
+/** A list kept across visits; empty where there is none, or what is there is of another shape. */
+export function rememberedList<T>(name: string): { get: () => T[]; set: (value: T[]) => void } {
+  const { get, set } = remembered<unknown>(name);
+  return {
+    get: () => {
+      const value = get();
+      return Array.isArray(value) ? (value as T[]) : [];
+    },
+    set,
+  };
+}
