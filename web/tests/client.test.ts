@@ -458,3 +458,21 @@ it.each(["{}", "null", "3", "not JSON"])("begins without what is remembered when
   expect(client.list.store.getState().items).toEqual([]);
   expect(client.buds.getState().items).toEqual([]);
 });
+
+it("adds what another tab has written to a chat when it is looked at again, and the next message follows it", async () => {
+  const client = await visit(newOutbox());
+  await startStored(client);
+  const stored = shown(client);
+  const other: Message[] = [
+    { ...(stored[0] as Message), id: "q", parentId: stored[1]?.id ?? "", content: "From elsewhere" },
+    { ...(stored[1] as Message), id: "a", parentId: "q", content: "Elsewhere." },
+  ];
+  server.answers(/GET \/api\/conversations\/.+/, json({ ...PAGE, messages: [...stored, ...other] }));
+  await client.refresh(CHAT);
+  expect(words(client).slice(2)).toEqual(["user: From elsewhere", "assistant: Elsewhere."]);
+  const before = client.chats.getState().conversations[CHAT];
+  await client.refresh(CHAT);
+  expect(client.chats.getState().conversations[CHAT]).toBe(before);
+  client.send(CHAT, "And here");
+  await eventually(() => expect(server.posts().at(-1)?.parentId).toBe("a"));
+});

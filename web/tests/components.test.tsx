@@ -2,7 +2,7 @@
 
 import { act, cleanup, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { MemoryRouter } from "react-router";
+import { MemoryRouter, Route, Routes } from "react-router";
 import { beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
 import type { Message } from "../src/core/types";
@@ -10,6 +10,7 @@ import { strings } from "../src/strings";
 import { ChatInterface } from "../src/ui/ChatInterface";
 import { ClientProvider } from "../src/ui/context";
 import { ErrorBoundary } from "../src/ui/ErrorBoundary";
+import { ChatRoute } from "../src/ui/routes";
 import { Sidebar } from "../src/ui/Sidebar";
 import { conversation, message } from "./made";
 
@@ -120,6 +121,22 @@ it("keeps what breaks apart from the rest, with a sentence and a way on", () => 
   expect(screen.getByRole("alert").textContent).toContain(strings.broken);
   expect(screen.getByRole("button", { name: strings.reload })).toBeTruthy();
   expect(screen.getByText("the rest")).toBeTruthy();
+});
+
+it("looks after the chat when its reader comes back to the tab", () => {
+  const refresh = vi.spyOn(client, "refresh");
+  render(
+    <ClientProvider value={client}>
+      <MemoryRouter initialEntries={["/chat/c"]}>
+        <Routes>
+          <Route path="/chat/:id" element={<ChatRoute />} />
+        </Routes>
+      </MemoryRouter>
+    </ClientProvider>,
+  );
+  expect(refresh).not.toHaveBeenCalled();
+  document.dispatchEvent(new Event("visibilitychange"));
+  expect(refresh).toHaveBeenCalledWith("c");
 });
 
 function showList() {

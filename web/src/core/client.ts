@@ -91,6 +91,7 @@ export function createClient(outbox: Outbox = createOutbox()) {
     saving: saving.store,
     opening: resuming.opening,
     open: resuming.open,
+    refresh: resuming.refresh,
     ...asking,
 
     /** Begins the visit; returns the path to show when it is another one. */

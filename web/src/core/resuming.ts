@@ -78,6 +78,20 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
     opening.setState(others, true);
   }
 
+  /** Adds what other tabs and devices have written to a chat that is shown, so that the next message follows it. */
+  async function refresh(id: string): Promise<void> {
+    const before = chats.getState().conversations[id];
+    if (!before || before.isStreaming) return;
+    const messages = await api.conversation(id).then(
+      (stored) => stored.messages.filter((message) => !messageOf(before.messages, message.id)),
+      () => [], // a message asked for now says what is wrong, if something is
+    );
+    // What was asked here meanwhile is not overruled.
+    if (!messages.length || chats.getState().conversations[id] !== before) return;
+    chats.getState().setConversation(id, { ...before, messages: [...before.messages, ...messages] });
+    for (const message of messages) if (isUnderWay(message)) follow(id, message.id, []);
+  }
+
   /** The conversation is gone: it is not there, and not opened any more. */
   function close(id: string): void {
     trying.get(id)?.abort();
@@ -125,6 +139,7 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
   return {
     opening,
     open,
+    refresh,
     close,
 
     /** The chat this tab had on /new, at once; everything else the outbox holds, as soon as it is read. */

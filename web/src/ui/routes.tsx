@@ -23,7 +23,7 @@ export function NewRoute() {
   return null;
 }
 
-/** /chat/{id}: from the store; fetched when it is not there. */
+/** /chat/{id}: from the store; fetched when it is not there, and looked after when its reader comes back to the tab. */
 export function ChatRoute() {
   const client = useClient();
   const { id = "" } = useParams();
@@ -31,6 +31,11 @@ export function ChatRoute() {
     client.arrived(id);
     void client.open(id);
     void client.list.ensure();
+    const look = () => {
+      if (document.visibilityState === "visible") void client.refresh(id);
+    };
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
   }, [client, id]);
   return null;
 }
