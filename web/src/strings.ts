@@ -106,6 +106,7 @@ export const strings = {
     conversation_not_found: "This chat is no longer there. Copy what you need and start a new one.",
     duplicate_turn: "This message is being answered already.",
     quota_exceeded: "Your quota is used up for now.",
+    invalid_request: "The service does not accept this message. Edit it, or reload the page and send it again.",
     rate_limited: "Too many requests came from here at once. Wait a moment, then try again.",
     blocked: "The message was not let through to the service. Edit it, or ask who runs this service.",
     forbidden_workspace: "This workspace is not yours to write in. Choose another, and start a new chat.",

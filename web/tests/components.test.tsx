@@ -12,6 +12,7 @@ import { ClientProvider } from "../src/ui/context";
 import { ErrorBoundary } from "../src/ui/ErrorBoundary";
 import { ChatRoute } from "../src/ui/routes";
 import { Sidebar } from "../src/ui/Sidebar";
+import { Toast } from "../src/ui/Toast";
 import { conversation, message } from "./made";
 
 let client: Client;
@@ -186,4 +187,15 @@ it("shows that the chat on /new is under way once the list has its name", () => 
   client.turns.running.setState({ t: { place: "draft", phase: "streaming" } });
   showList();
   expect(within(screen.getByRole("link", { name: /Pears/ })).getByText(strings.underWay)).toBeTruthy();
+});
+
+it("says that a chat could not be deleted", () => {
+  render(
+    <ClientProvider value={client}>
+      <Toast />
+    </ClientProvider>,
+  );
+  const kept = { id: "c", title: "Pears", budId: "default", model: "m", createdAt: "", updatedAt: "" };
+  act(() => client.list.store.setState({ kept }));
+  expect(screen.getByText(strings.removeFailed("Pears"))).toBeTruthy();
 });
