@@ -31,8 +31,14 @@ it("replaces an entry of the same turn", async () => {
 });
 
 it("is empty where the database never answers, after a while in which it could have", async () => {
-  vi.spyOn(indexedDB, "open").mockImplementationOnce(() => new EventTarget() as IDBOpenDBRequest);
-  vi.useFakeTimers();
+  const open = indexedDB.open.bind(indexedDB);
+  vi.spyOn(indexedDB, "open").mockImplementationOnce((name) => {
+    const request = open(name);
+    for (const answer of ["success", "error", "blocked", "upgradeneeded"])
+      request.addEventListener(answer, (event) => event.stopImmediatePropagation());
+    return request;
+  });
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
   const outbox = createOutbox("silent");
   const all = Promise.all([outbox.put(entry("t", 1)), outbox.all()]);
   await vi.advanceTimersByTimeAsync(2_000);
