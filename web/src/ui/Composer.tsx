@@ -21,6 +21,8 @@ interface Props {
   onEditLast: () => void;
 }
 
+const DOUBLE_PRESS_MS = 500; // as long as systems take two presses for one
+
 const kept = {
   get: (place: string) => sessionStorage.getItem(`chat.text.${place}`) ?? "",
   set: (place: string, text: string) => {
@@ -36,6 +38,7 @@ const kept = {
 export function Composer({ place, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
   const [text, setText] = useState(() => kept.get(place));
   const keptAt = useRef(place);
+  const pressedAt = useRef(Number.NEGATIVE_INFINITY);
   const box = useRef<HTMLTextAreaElement>(null);
   useImperativeHandle(ref, () => ({ focus: () => box.current?.focus() }), []);
   useEffect(() => fitHeight(box.current, text), [text]);
@@ -51,6 +54,12 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
   const send = () => {
     if (ready && text.trim() && onSend(text.trim())) setText("");
   };
+  // Send and Stop stand in one place: the second press of a double one on either is not meant for the other.
+  const press = (act: () => void) => {
+    const before = pressedAt.current;
+    pressedAt.current = performance.now();
+    if (pressedAt.current - before > DOUBLE_PRESS_MS) act();
+  };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Enter" && !event.shiftKey) {
@@ -63,7 +72,7 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
   };
   const onSubmit = (event: FormEvent) => {
     event.preventDefault();
-    send();
+    press(send);
   };
   return (
     <form className="composer" onSubmit={onSubmit}>
@@ -84,18 +93,20 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
       <span id="hint" className="hidden">
         {strings.hint}
       </span>
+      {/* Two nodes, not one that changes: a press that began on the one does nothing on the other. */}
       {streaming ? (
         <button
+          key="stop"
           type="button"
           className="round"
           aria-label={stopping ? strings.stopping : strings.stop}
           disabled={stopping}
-          onClick={onStop}
+          onClick={() => press(onStop)}
         >
           <Icon name="stop" />
         </button>
       ) : (
-        <button type="submit" className="round" aria-label={strings.send} disabled={!ready || !text.trim()}>
+        <button key="send" type="submit" className="round" aria-label={strings.send} disabled={!ready || !text.trim()}>
           <Icon name="up" />
         </button>
       )}

@@ -1,0 +1,85 @@
+// The box to write in: what is sent from it, what ends from it, and what it keeps.
+
+import { act, render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { beforeEach, expect, it, vi } from "vitest";
+import { type Client, createClient } from "../src/core/client";
+import type { Message } from "../src/core/types";
+import { strings } from "../src/strings";
+import { ChatInterface } from "../src/ui/ChatInterface";
+import { ClientProvider } from "../src/ui/context";
+import { conversation, message } from "./made";
+
+let client: Client;
+
+beforeEach(() => {
+  vi.stubGlobal("matchMedia", () => ({ matches: true }));
+  vi.stubGlobal("fetch", () => new Promise(() => {})); // a server that takes its time
+  client = createClient();
+});
+
+const question = message("q", null, { content: "Why?" });
+const answer = (fields: Partial<Message> = {}) =>
+  message("a", "q", { role: "assistant", content: "Because.", ...fields });
+
+function showChat(...messages: Message[]) {
+  client.chats.getState().setConversation("c", conversation("c", messages));
+  const streaming = messages.find((one) => one.status === "streaming");
+  if (streaming) client.chats.getState().startStreaming("c", streaming.id);
+  return render(
+    <ClientProvider value={client}>
+      <ChatInterface home={{ chats: client.chats, id: "c" }} />
+    </ClientProvider>,
+  );
+}
+const box = () => screen.getByRole("textbox", { name: strings.message });
+const button = (name: string) => screen.getByRole("button", { name });
+const finish = () => act(() => client.chats.getState().finishStreaming("c", "a", "Because."));
+const questions = () =>
+  client.chats
+    .getState()
+    .conversations.c?.messages.filter((one) => one.role === "user")
+    .map((one) => one.content);
+
+it("sends nothing by a press on Stop that ends after the answer", async () => {
+  const user = userEvent.setup();
+  showChat(question, answer({ status: "streaming" }));
+  await user.type(box(), "half a thou");
+  await user.pointer({ keys: "[MouseLeft>]", target: button(strings.stop) });
+  finish();
+  await user.pointer({ keys: "[/MouseLeft]", target: button(strings.send) });
+  expect(questions()).toEqual(["Why?"]);
+  expect(box()).toHaveProperty("value", "half a thou");
+});
+
+it("stops nothing by the second press of a double one on Send", async () => {
+  const stop = vi.spyOn(client, "stop");
+  const clock = vi.spyOn(performance, "now");
+  const user = userEvent.setup();
+  showChat(question, answer());
+  await user.type(box(), "Go on");
+  clock.mockReturnValue(10_000);
+  await user.click(button(strings.send));
+  clock.mockReturnValue(10_200);
+  await user.click(button(strings.stop));
+  expect(questions()).toEqual(["Why?", "Go on"]);
+  expect(stop).not.toHaveBeenCalled();
+  clock.mockReturnValue(11_000);
+  await user.click(button(strings.stop));
+  expect(stop).toHaveBeenCalledOnce();
+  clock.mockRestore();
+});
+
+it("sends nothing by the second press of a double one on Stop", async () => {
+  const clock = vi.spyOn(performance, "now");
+  const user = userEvent.setup();
+  showChat(question, answer({ status: "streaming" }));
+  await user.type(box(), "half a thou");
+  clock.mockReturnValue(10_000);
+  await user.click(button(strings.stop));
+  finish();
+  clock.mockReturnValue(10_200);
+  await user.click(button(strings.send));
+  expect(questions()).toEqual(["Why?"]);
+  clock.mockRestore();
+});
