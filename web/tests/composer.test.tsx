@@ -2,7 +2,7 @@
 
 import { act, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
 import type { Message } from "../src/core/types";
 import { strings } from "../src/strings";
@@ -17,6 +17,8 @@ beforeEach(() => {
   vi.stubGlobal("fetch", () => new Promise(() => {})); // a server that takes its time
   client = createClient();
 });
+
+afterEach(() => vi.restoreAllMocks());
 
 const question = message("q", null, { content: "Why?" });
 const answer = (fields: Partial<Message> = {}) =>
@@ -67,7 +69,6 @@ it("stops nothing by the second press of a double one on Send", async () => {
   clock.mockReturnValue(11_000);
   await user.click(button(strings.stop));
   expect(stop).toHaveBeenCalledOnce();
-  clock.mockRestore();
 });
 
 it("sends nothing by the second press of a double one on Stop", async () => {
@@ -81,5 +82,13 @@ it("sends nothing by the second press of a double one on Stop", async () => {
   clock.mockReturnValue(10_200);
   await user.click(button(strings.send));
   expect(questions()).toEqual(["Why?"]);
-  clock.mockRestore();
+});
+
+it("is there where the browser forbids to keep anything", async () => {
+  vi.spyOn(globalThis, "sessionStorage", "get").mockImplementation(() => {
+    throw new DOMException("forbidden", "SecurityError");
+  });
+  showChat(question, answer());
+  await userEvent.type(box(), "Go on{Enter}");
+  expect(questions()).toEqual(["Why?", "Go on"]);
 });

@@ -4,6 +4,7 @@ import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useImperativeH
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
 import { Icon } from "./icons";
+import { written } from "./written";
 
 export interface ComposerHandle {
   focus: () => void;
@@ -23,20 +24,8 @@ interface Props {
 
 const DOUBLE_PRESS_MS = 500; // as long as systems take two presses for one
 
-const kept = {
-  get: (place: string) => sessionStorage.getItem(`chat.text.${place}`) ?? "",
-  set: (place: string, text: string) => {
-    try {
-      if (text) sessionStorage.setItem(`chat.text.${place}`, text);
-      else sessionStorage.removeItem(`chat.text.${place}`);
-    } catch {
-      // Too long to be kept for a reload; it stays in the box.
-    }
-  },
-};
-
 export function Composer({ place, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
-  const [text, setText] = useState(() => kept.get(place));
+  const [text, setText] = useState(() => written.get(place));
   const keptAt = useRef(place);
   const pressedAt = useRef(Number.NEGATIVE_INFINITY);
   const box = useRef<HTMLTextAreaElement>(null);
@@ -47,9 +36,9 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
     if (matchMedia("(pointer: fine)").matches) box.current?.focus({ preventScroll: true });
   }, []);
   useEffect(() => {
-    if (keptAt.current !== place) kept.set(keptAt.current, "");
+    if (keptAt.current !== place) written.set(keptAt.current, "");
     keptAt.current = place;
-    kept.set(place, text);
+    written.set(place, text);
   }, [place, text]);
   const send = () => {
     if (ready && text.trim() && onSend(text.trim())) setText("");

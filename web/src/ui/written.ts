@@ -1,0 +1,21 @@
+// What is half written, kept by its place for a reload of this tab. Where the browser keeps nothing, it is in its box alone.
+
+const keyOf = (place: string) => `chat.text.${place}`;
+
+export const written = {
+  get: (place: string): string => {
+    try {
+      return sessionStorage.getItem(keyOf(place)) ?? "";
+    } catch {
+      return "";
+    }
+  },
+  set: (place: string, text: string): void => {
+    try {
+      if (text) sessionStorage.setItem(keyOf(place), text);
+      else sessionStorage.removeItem(keyOf(place));
+    } catch {
+      // Forbidden, or too long.
+    }
+  },
+};
