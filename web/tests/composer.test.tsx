@@ -1,6 +1,6 @@
 // The box to write in: what is sent from it, what ends from it, and what it keeps.
 
-import { act, render, screen } from "@testing-library/react";
+import { act, fireEvent, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
@@ -91,4 +91,13 @@ it("is there where the browser forbids to keep anything", async () => {
   showChat(question, answer());
   await userEvent.type(box(), "Go on{Enter}");
   expect(questions()).toEqual(["Why?", "Go on"]);
+});
+
+it("goes on with the answer when Escape gives up the composition of a character", () => {
+  const stop = vi.spyOn(client, "stop");
+  showChat(question, answer({ status: "streaming" }));
+  fireEvent.keyDown(box(), { key: "Escape", isComposing: true });
+  expect(stop).not.toHaveBeenCalled();
+  fireEvent.keyDown(box(), { key: "Escape" });
+  expect(stop).toHaveBeenCalledOnce();
 });

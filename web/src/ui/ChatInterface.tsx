@@ -117,7 +117,7 @@ function useEscape(active: boolean, act: () => void): void {
   useEffect(() => {
     if (!active) return;
     const onKeyDown = (event: globalThis.KeyboardEvent) => {
-      if (event.key === "Escape" && !event.defaultPrevented) act();
+      if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) act();
     };
     window.addEventListener("keydown", onKeyDown);
     return () => window.removeEventListener("keydown", onKeyDown);

@@ -60,7 +60,7 @@ export function Sidebar({ open, search, onClose }: Props) {
           aria-label={strings.search}
           onChange={(event) => setQuery(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key !== "Escape" || !query) return;
+            if (event.key !== "Escape" || !query || event.nativeEvent.isComposing) return;
             event.preventDefault(); // it empties the box: nothing else is to end
             setQuery("");
           }}

@@ -99,6 +99,7 @@ function RenameBox({ title, onSave }: { title: string; onSave: (title: string) =
       dir="auto"
       onBlur={(event) => end(event.target.value)}
       onKeyDown={(event) => {
+        if (event.nativeEvent.isComposing) return;
         if (event.key === "Enter") end(event.currentTarget.value);
         if (event.key !== "Escape") return;
         event.preventDefault(); // it leaves the box: nothing else is to end

@@ -1,0 +1,49 @@
+// The list of chats as a hand and a keyboard meet it.
+
+import { fireEvent, render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { MemoryRouter } from "react-router";
+import { beforeEach, expect, it, vi } from "vitest";
+import { type Client, createClient } from "../src/core/client";
+import { strings } from "../src/strings";
+import { ClientProvider } from "../src/ui/context";
+import { Layout } from "../src/ui/Layout";
+import { conversation, message } from "./made";
+
+let client: Client;
+
+beforeEach(() => {
+  vi.stubGlobal("matchMedia", () => ({ matches: true, addEventListener: () => {}, removeEventListener: () => {} }));
+  vi.stubGlobal("fetch", () => new Promise(() => {})); // a server that takes its time
+  client = createClient();
+  const at = new Date().toISOString();
+  for (const title of ["Pears", "Apples"]) {
+    client.list.touch({ id: title, title, budId: "default", model: "m", createdAt: at, updatedAt: at });
+    client.chats.getState().setConversation(title, conversation(title, [message(`of ${title}`, null)]));
+  }
+});
+
+function showPage(path = "/chat/Pears") {
+  render(
+    <ClientProvider value={client}>
+      <MemoryRouter initialEntries={[path]}>
+        <Layout />
+      </MemoryRouter>
+    </ClientProvider>,
+  );
+}
+
+const actionsFor = (title: string) => screen.getByRole("button", { name: strings.actions(title) });
+
+async function choose(title: string, action: string) {
+  await userEvent.click(actionsFor(title));
+  await userEvent.click(screen.getByRole("menuitem", { name: action }));
+}
+
+it("renames by no Enter that ends the composition of a character", async () => {
+  showPage();
+  await choose("Pears", strings.rename);
+  const box = screen.getByRole("textbox", { name: strings.renameLabel });
+  fireEvent.keyDown(box, { key: "Enter", isComposing: true });
+  expect(screen.getByRole("textbox", { name: strings.renameLabel })).toBe(box);
+});
