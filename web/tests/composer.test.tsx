@@ -101,3 +101,40 @@ it("goes on with the answer when Escape gives up the composition of a character"
   fireEvent.keyDown(box(), { key: "Escape" });
   expect(stop).toHaveBeenCalledOnce();
 });
+
+const three = () => [
+  question,
+  answer(),
+  message("b", "q", { role: "assistant" }),
+  message("c", "q", { role: "assistant" }),
+];
+
+it("walks through the versions of an answer by one key", async () => {
+  const user = userEvent.setup();
+  showChat(...three());
+  button(strings.previousVersion).focus();
+  for (const shown of ["2 / 3", "1 / 3", "1 / 3"]) {
+    await user.keyboard("{Enter}");
+    expect(screen.getByText(shown)).toBeTruthy();
+    expect(document.activeElement).toBe(button(strings.previousVersion));
+  }
+});
+
+it.each([
+  [strings.regenerate, answer()],
+  [strings.retry, answer({ status: "failed", error: { code: "model_cut", message: "", retryable: true } })],
+])("has the focus again after %s", async (name, last) => {
+  showChat(question, last);
+  button(name).focus();
+  await userEvent.keyboard("{Enter}");
+  expect(document.activeElement).toBe(box());
+});
+
+it("has the focus again after Stop, and after an answer that ends where Stop has it", async () => {
+  showChat(question, answer({ status: "streaming" }));
+  await userEvent.click(button(strings.stop));
+  expect(document.activeElement).toBe(box());
+  button(strings.stop).focus();
+  finish();
+  expect(document.activeElement).toBe(box());
+});

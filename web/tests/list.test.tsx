@@ -47,3 +47,18 @@ it("renames by no Enter that ends the composition of a character", async () => {
   fireEvent.keyDown(box, { key: "Enter", isComposing: true });
   expect(screen.getByRole("textbox", { name: strings.renameLabel })).toBe(box);
 });
+
+it.each(["{Enter}", "{Escape}"])("gives the focus back when %s ends a renaming", async (key) => {
+  showPage();
+  await choose("Pears", strings.rename);
+  await userEvent.type(screen.getByRole("textbox", { name: strings.renameLabel }), key);
+  expect(document.activeElement).toBe(actionsFor("Pears"));
+});
+
+it("gives the focus to Undo when a chat is deleted, and to the chat on screen after it", async () => {
+  showPage();
+  await choose("Apples", strings.remove);
+  expect(document.activeElement).toBe(screen.getByRole("button", { name: strings.undo }));
+  await userEvent.keyboard("{Enter}");
+  expect(document.activeElement).toBe(screen.getByRole("textbox", { name: strings.message }));
+});

@@ -6,8 +6,9 @@ import { messageOf, visibleBranch } from "../core/tree";
 import type { Home, Running } from "../core/turns";
 import { strings } from "../strings";
 import { Announcer } from "./Announcer";
-import { Composer, type ComposerHandle } from "./Composer";
+import { Composer } from "./Composer";
 import { useBranch, useChat, useClient } from "./context";
+import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { MessageItem } from "./MessageItem";
 import { useStickToEnd } from "./useStickToEnd";
@@ -21,7 +22,6 @@ export function ChatInterface({ home }: { home: Home }) {
   const [edited, setEdited] = useState<string | null>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLOListElement>(null);
-  const composer = useRef<ComposerHandle>(null);
   const { away, toEnd, letGo } = useStickToEnd(scroller, content);
   const streaming = streamingId !== undefined;
 
@@ -45,7 +45,7 @@ export function ChatInterface({ home }: { home: Home }) {
   const onEdit = useCallback(
     (id: string | null) => {
       setEdited(id);
-      if (id === null) composer.current?.focus();
+      if (id === null) focusChat();
       else letGo();
     },
     [letGo],
@@ -70,7 +70,6 @@ export function ChatInterface({ home }: { home: Home }) {
         <StatusLine phase={saving ? "saving" : phase} />
         <Composer
           place={isNew && home.chats !== client.chats ? "new" : home.id}
-          ref={composer}
           streaming={streaming}
           stopping={phase === "stopping"}
           ready={!streaming && !saving}

@@ -1,14 +1,11 @@
 // Where a message is written. What is written is kept for a reload, per chat, until it is sent.
 
-import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
+import { focusChat, passesFocus } from "./focus";
 import { Icon } from "./icons";
 import { written } from "./written";
-
-export interface ComposerHandle {
-  focus: () => void;
-}
 
 /** `place` names the chat to the next visit: it changes when a new chat gets its name, and what is written goes along. */
 interface Props {
@@ -16,7 +13,6 @@ interface Props {
   streaming: boolean;
   stopping: boolean;
   ready: boolean;
-  ref: Ref<ComposerHandle>;
   onSend: (text: string) => boolean;
   onStop: () => void;
   onEditLast: () => void;
@@ -24,17 +20,13 @@ interface Props {
 
 const DOUBLE_PRESS_MS = 500; // as long as systems take two presses for one
 
-export function Composer({ place, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
+export function Composer({ place, streaming, stopping, ready, onSend, onStop, onEditLast }: Props) {
   const [text, setText] = useState(() => written.get(place));
   const keptAt = useRef(place);
   const pressedAt = useRef(Number.NEGATIVE_INFINITY);
   const box = useRef<HTMLTextAreaElement>(null);
-  useImperativeHandle(ref, () => ({ focus: () => box.current?.focus() }), []);
   useEffect(() => fitHeight(box.current, text), [text]);
-  useEffect(() => {
-    // On a touch screen focus brings the keyboard up, over half of what there is to read.
-    if (matchMedia("(pointer: fine)").matches) box.current?.focus({ preventScroll: true });
-  }, []);
+  useEffect(focusChat, []);
   useEffect(() => {
     if (keptAt.current !== place) written.set(keptAt.current, "");
     keptAt.current = place;
@@ -48,6 +40,10 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
     const before = pressedAt.current;
     pressedAt.current = performance.now();
     if (pressedAt.current - before > DOUBLE_PRESS_MS) act();
+  };
+  const stop = () => {
+    onStop();
+    focusChat();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
@@ -86,16 +82,24 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
       {streaming ? (
         <button
           key="stop"
+          ref={passesFocus}
           type="button"
           className="round"
           aria-label={stopping ? strings.stopping : strings.stop}
           disabled={stopping}
-          onClick={() => press(onStop)}
+          onClick={() => press(stop)}
         >
           <Icon name="stop" />
         </button>
       ) : (
-        <button key="send" type="submit" className="round" aria-label={strings.send} disabled={!ready || !text.trim()}>
+        <button
+          key="send"
+          ref={passesFocus}
+          type="submit"
+          className="round"
+          aria-label={strings.send}
+          disabled={!ready || !text.trim()}
+        >
           <Icon name="up" />
         </button>
       )}

@@ -9,6 +9,7 @@ import { strings } from "../strings";
 import { ChatInterface } from "./ChatInterface";
 import { useChat, useClient } from "./context";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { Chosen, Pickers } from "./Pickers";
 import { Sidebar } from "./Sidebar";
@@ -54,7 +55,7 @@ export function Layout() {
   return (
     <div className="page">
       {/* biome-ignore lint/a11y/useValidAnchor: a skip link, which goes to the box where there is one */}
-      <a className="skip" href="#chat" onClick={focusChat}>
+      <a className="skip" href="#chat" onClick={skip}>
         {strings.skip}
       </a>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: the ground beside an open list closes it; Escape does, too */}
@@ -103,9 +104,9 @@ export function Layout() {
   );
 }
 
-function focusChat(event: { preventDefault: () => void }): void {
+function skip(event: { preventDefault: () => void }): void {
   event.preventDefault();
-  (document.getElementById("message") ?? document.getElementById("chat"))?.focus();
+  focusChat();
 }
 
 /** Whose state is on screen. The key outlives the passage: a chat that began on /new keeps its place in the page. */
