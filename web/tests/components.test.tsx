@@ -120,7 +120,7 @@ it("shows which chats are under way, and finds chats by their titles", async () 
   render(
     <ClientProvider value={client}>
       <MemoryRouter>
-        <Sidebar open={false} search={null} onClose={() => {}} />
+        <Sidebar ref={null} open={false} search={null} onClose={() => {}} onNew={() => {}} />
       </MemoryRouter>
     </ClientProvider>,
   );

@@ -62,3 +62,47 @@ it("gives the focus to Undo when a chat is deleted, and to the chat on screen af
   await userEvent.keyboard("{Enter}");
   expect(document.activeElement).toBe(screen.getByRole("textbox", { name: strings.message }));
 });
+
+const box = () => screen.getByRole("textbox", { name: strings.message });
+const opener = () => screen.getByRole("button", { name: strings.openSidebar });
+
+it("covers the chat where it is narrow: the focus is in the list until it closes", async () => {
+  showPage();
+  await userEvent.click(opener());
+  expect(document.activeElement).toBe(screen.getByRole("navigation", { name: strings.chats }));
+  expect(document.getElementById("chat")).toHaveProperty("inert", true);
+  await userEvent.click(screen.getByRole("button", { name: strings.closeSidebar }));
+  expect(document.getElementById("chat")).toHaveProperty("inert", false);
+  expect(document.activeElement).toBe(opener());
+});
+
+it("is left by Escape, which stops no answer there", async () => {
+  const stop = vi.spyOn(client, "stop");
+  const at = message("a", "of Pears", { role: "assistant", status: "streaming" });
+  client.chats.getState().addOptimisticMessage("Pears", at);
+  client.chats.getState().startStreaming("Pears", "a");
+  showPage();
+  await userEvent.type(screen.getByRole("searchbox"), "Pea{Escape}");
+  expect(document.activeElement).toBe(screen.getByRole("searchbox"));
+  await userEvent.keyboard("{Escape}");
+  expect(document.activeElement).toBe(box());
+  expect(stop).not.toHaveBeenCalled();
+  await userEvent.keyboard("{Escape}");
+  expect(stop).toHaveBeenCalledOnce();
+});
+
+it("gives the box the focus by New chat, also on /new", async () => {
+  showPage("/new");
+  await userEvent.click(screen.getAllByRole("link", { name: strings.newChat })[0] as HTMLElement);
+  expect(document.activeElement).toBe(box());
+});
+
+it("leaves this tab alone when New chat is to open in another", () => {
+  const startNew = vi.spyOn(client, "startNew");
+  showPage();
+  for (const link of screen.getAllByRole("link", { name: strings.newChat })) {
+    link.addEventListener("click", (event) => event.preventDefault()); // the browser's own part
+    fireEvent.click(link, { ctrlKey: true });
+  }
+  expect(startNew).not.toHaveBeenCalled();
+});

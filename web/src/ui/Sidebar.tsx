@@ -1,6 +1,6 @@
 // The list of chats: new ones still without a name, then the stored ones, newest first, loaded page by page.
 
-import { type Ref, useEffect, useRef, useState } from "react";
+import { type MouseEvent, type Ref, useEffect, useRef, useState } from "react";
 import { NavLink } from "react-router";
 import { useStore } from "zustand";
 import { useShallow } from "zustand/react/shallow";
@@ -12,12 +12,14 @@ import { Icon } from "./icons";
 import { SidebarItem } from "./SidebarItem";
 
 interface Props {
+  ref: Ref<HTMLElement>;
   open: boolean;
   search: Ref<HTMLInputElement>;
   onClose: () => void;
+  onNew: (event: MouseEvent) => void;
 }
 
-export function Sidebar({ open, search, onClose }: Props) {
+export function Sidebar({ ref, open, search, onClose, onNew }: Props) {
   const client = useClient();
   const [query, setQuery] = useState("");
   const { items, state, cursor } = useStore(client.list.store);
@@ -33,16 +35,16 @@ export function Sidebar({ open, search, onClose }: Props) {
   const wanted = query.trim().toLowerCase();
   const found = wanted ? items.filter((item) => item.title.toLowerCase().includes(wanted)) : items;
   return (
-    <nav className={open ? "sidebar open" : "sidebar"} aria-label={strings.chats} onPointerEnter={look} onFocus={look}>
+    <nav
+      ref={ref}
+      tabIndex={-1}
+      className={open ? "sidebar open" : "sidebar"}
+      aria-label={strings.chats}
+      onPointerEnter={look}
+      onFocus={look}
+    >
       <div className="sidebar-top">
-        <NavLink
-          className="new-chat"
-          to="/new"
-          onClick={() => {
-            client.startNew();
-            onClose();
-          }}
-        >
+        <NavLink className="new-chat" to="/new" onClick={onNew}>
           <Icon name="plus" />
           {strings.newChat}
         </NavLink>
