@@ -76,6 +76,13 @@ it("covers the chat where it is narrow: the focus is in the list until it closes
   expect(document.activeElement).toBe(opener());
 });
 
+it("does not lie over /new when the chat on screen is deleted", async () => {
+  showPage();
+  await userEvent.click(opener());
+  await choose("Pears", strings.remove);
+  expect(opener().getAttribute("aria-expanded")).toBe("false");
+});
+
 it("is left by Escape, which stops no answer there", async () => {
   const stop = vi.spyOn(client, "stop");
   const at = message("a", "of Pears", { role: "assistant", status: "streaming" });

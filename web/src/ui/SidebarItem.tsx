@@ -48,12 +48,19 @@ export const SidebarItem = memo(function SidebarItem({ place, to, title, summary
           </span>
         )}
       </NavLink>
-      {summary && <ItemMenu summary={summary} shown={shown} onRename={() => setRenaming(true)} />}
+      {summary && <ItemMenu summary={summary} shown={shown} onRename={() => setRenaming(true)} onLeave={onOpen} />}
     </li>
   );
 });
 
-function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: string; onRename: () => void }) {
+interface MenuProps {
+  summary: Summary;
+  shown: string;
+  onRename: () => void;
+  onLeave: () => void;
+}
+
+function ItemMenu({ summary, shown, onRename, onLeave }: MenuProps) {
   const client = useClient();
   const navigate = useNavigate();
   const { pathname } = useLocation();
@@ -69,7 +76,9 @@ function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: strin
   };
   const remove = () => {
     client.list.hide(summary.id);
-    if (pathname === `/chat/${summary.id}`) navigate("/new");
+    if (pathname !== `/chat/${summary.id}`) return;
+    navigate("/new");
+    onLeave();
   };
   return (
     <Menu
