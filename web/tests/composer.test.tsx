@@ -138,3 +138,28 @@ it("has the focus again after Stop, and after an answer that ends where Stop has
   finish();
   expect(document.activeElement).toBe(box());
 });
+
+const editor = () => screen.getByRole("textbox", { name: strings.editLabel });
+
+it("keeps the new text of a message for the next time its chat is shown, until it is given up", async () => {
+  const { unmount } = showChat(question, answer());
+  await userEvent.type(box(), "{ArrowUp}");
+  await userEvent.type(editor(), " Or how?");
+  unmount();
+  const again = showChat(question, answer());
+  expect(editor()).toHaveProperty("value", "Why? Or how?");
+  await userEvent.type(editor(), "{Escape}");
+  again.unmount();
+  showChat(question, answer());
+  expect(screen.queryByRole("textbox", { name: strings.editLabel })).toBeNull();
+});
+
+it("keeps the new text of a message no longer than until it is sent", async () => {
+  const { unmount } = showChat(question, answer());
+  await userEvent.type(box(), "{ArrowUp}");
+  await userEvent.type(editor(), " Or how?{Enter}");
+  expect(questions()).toEqual(["Why?", "Why? Or how?"]);
+  unmount();
+  showChat(question, answer());
+  expect(screen.queryByRole("textbox", { name: strings.editLabel })).toBeNull();
+});

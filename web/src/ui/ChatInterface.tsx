@@ -12,6 +12,7 @@ import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { MessageItem } from "./MessageItem";
 import { useStickToEnd } from "./useStickToEnd";
+import { placeOfEdit, written } from "./written";
 
 export function ChatInterface({ home }: { home: Home }) {
   const client = useClient();
@@ -19,7 +20,7 @@ export function ChatInterface({ home }: { home: Home }) {
   const streamingId = useChat(home, (chat) => (chat?.isStreaming ? chat.streamingMessageId : undefined));
   const phase = useStore(client.turns.running, (running) => (streamingId ? running[streamingId]?.phase : undefined));
   const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
-  const [edited, setEdited] = useState<string | null>(null);
+  const [edited, setEdited] = useState(() => ids.find((id) => written.get(placeOfEdit(id))) ?? null);
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLOListElement>(null);
   const { away, toEnd, letGo } = useStickToEnd(scroller, content);

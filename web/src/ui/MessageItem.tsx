@@ -42,10 +42,8 @@ function Question({ home, id, isEdited, onEdit }: Props) {
   const content = useMessage(home, id, (message) => message?.content ?? "");
   const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
   if (isEdited) {
-    const save = (text: string) => {
-      if (client.edit(home.id, id, text)) onEdit(null);
-    };
-    return <MessageEditor text={content} onSave={save} onCancel={() => onEdit(null)} />;
+    const save = (text: string) => client.edit(home.id, id, text);
+    return <MessageEditor id={id} text={content} onSave={save} onClose={() => onEdit(null)} />;
   }
   return (
     <>

@@ -2,6 +2,9 @@
 
 const keyOf = (place: string) => `chat.text.${place}`;
 
+/** The place of a message's new text. */
+export const placeOfEdit = (messageId: string) => `edit.${messageId}`;
+
 export const written = {
   get: (place: string): string => {
     try {
