@@ -51,6 +51,7 @@ export const strings = {
   editLabel: "Edit your message",
   cancel: "Cancel",
   saveEdit: "Send",
+  waitToSend: "You can send it when the answer is complete.",
   regenerate: "Regenerate",
   retry: "Try again",
   version: (index: number, count: number) => `${index} / ${count}`,

@@ -1,6 +1,6 @@
 // The box to write in: what is sent from it, what ends from it, and what it keeps.
 
-import { act, fireEvent, render, screen } from "@testing-library/react";
+import { act, fireEvent, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
@@ -162,4 +162,21 @@ it("keeps the new text of a message no longer than until it is sent", async () =
   unmount();
   showChat(question, answer());
   expect(screen.queryByRole("textbox", { name: strings.editLabel })).toBeNull();
+});
+
+it("says why the new text of a message cannot be sent yet", async () => {
+  const user = userEvent.setup();
+  showChat(question, answer());
+  await user.type(box(), "{ArrowUp}");
+  await user.type(editor(), " Or how?");
+  act(() => client.chats.getState().startStreaming("c", "a"));
+  await user.keyboard("{Enter}");
+  expect(questions()).toEqual(["Why?"]);
+  expect(screen.getByText(strings.waitToSend)).toBeTruthy();
+  const sending = within(editor().parentElement as HTMLElement).getByRole("button", { name: strings.saveEdit });
+  expect(sending).toHaveProperty("disabled", true);
+  finish();
+  await user.click(editor());
+  await user.keyboard("{Enter}");
+  expect(questions()).toEqual(["Why?", "Why? Or how?"]);
 });

@@ -8,11 +8,12 @@ import { placeOfEdit, written } from "./written";
 interface Props {
   id: string;
   text: string;
+  ready: boolean;
   onSave: (text: string) => boolean;
   onClose: () => void;
 }
 
-export function MessageEditor({ id, text, onSave, onClose }: Props) {
+export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
   const place = placeOfEdit(id);
   const [draft, setDraft] = useState(() => written.get(place) || text);
   const box = useRef<HTMLTextAreaElement>(null);
@@ -53,10 +54,15 @@ export function MessageEditor({ id, text, onSave, onClose }: Props) {
         onKeyDown={onKeyDown}
       />
       <div className="editor-actions">
+        {!ready && (
+          <p className="note" role="status">
+            {strings.waitToSend}
+          </p>
+        )}
         <button type="button" className="plain" onClick={close}>
           {strings.cancel}
         </button>
-        <button type="button" className="primary" disabled={!draft.trim()} onClick={save}>
+        <button type="button" className="primary" disabled={!ready || !draft.trim()} onClick={save}>
           {strings.saveEdit}
         </button>
       </div>

@@ -41,9 +41,10 @@ function Question({ home, id, isEdited, onEdit }: Props) {
   const client = useClient();
   const content = useMessage(home, id, (message) => message?.content ?? "");
   const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
   if (isEdited) {
     const save = (text: string) => client.edit(home.id, id, text);
-    return <MessageEditor id={id} text={content} onSave={save} onClose={() => onEdit(null)} />;
+    return <MessageEditor id={id} text={content} ready={!busy && !saving} onSave={save} onClose={() => onEdit(null)} />;
   }
   return (
     <>
