@@ -46,6 +46,7 @@ export const strings = {
   reasoning: "Reasoning",
   copy: "Copy",
   copied: "Copied",
+  copyFailed: "The browser did not let this be copied.",
   copyCode: "Copy code",
   edit: "Edit",
   editLabel: "Edit your message",

@@ -11,6 +11,7 @@ import { ChatInterface } from "../src/ui/ChatInterface";
 import { ClientProvider } from "../src/ui/context";
 import { ErrorBoundary } from "../src/ui/ErrorBoundary";
 import { Sidebar } from "../src/ui/Sidebar";
+import { Toast } from "../src/ui/Toast";
 import { conversation, message } from "./made";
 
 let client: Client;
@@ -131,4 +132,17 @@ it("shows which chats are under way, and finds chats by their titles", async () 
   expect(screen.getByRole("link", { name: /Pears/ })).toBeTruthy();
   await userEvent.type(screen.getByRole("searchbox"), "{Escape}");
   expect(screen.getByRole("link", { name: /Apples/ })).toBeTruthy();
+});
+
+it("says so when the clipboard refuses", async () => {
+  const user = userEvent.setup();
+  vi.spyOn(navigator.clipboard, "writeText").mockRejectedValue(new DOMException("denied", "NotAllowedError"));
+  showChat(question);
+  render(
+    <ClientProvider value={client}>
+      <Toast />
+    </ClientProvider>,
+  );
+  await user.click(screen.getByRole("button", { name: strings.copy }));
+  expect(screen.getByText(strings.copyFailed)).toBeTruthy();
 });
