@@ -48,7 +48,7 @@ it("sends with Enter, makes a line with Shift+Enter, and sends nothing that is b
   await user.type(box, "  {Enter}");
   expect(branch()).toEqual(["Why?", "Because."]);
   await user.type(box, "one{Shift>}{Enter}{/Shift}two{Enter}");
-  expect(branch()).toEqual(["Why?", "Because.", "one\ntwo", ""]);
+  expect(branch()).toEqual(["Why?", "Because.", "  one\ntwo", ""]);
   expect(box).toHaveProperty("value", "");
 });
 

@@ -180,3 +180,14 @@ it("says why the new text of a message cannot be sent yet", async () => {
   await user.keyboard("{Enter}");
   expect(questions()).toEqual(["Why?", "Why? Or how?"]);
 });
+
+it.each([
+  ["    return x\n  y", "    return x\n  y"],
+  ["\n \n\tindented  \n\n", "\tindented"],
+  [" word ", " word"],
+])("sends %j as %j: the first line keeps its indentation", (text, sent) => {
+  showChat(question, answer());
+  fireEvent.change(box(), { target: { value: text } });
+  fireEvent.keyDown(box(), { key: "Enter" });
+  expect(questions()).toEqual(["Why?", sent]);
+});

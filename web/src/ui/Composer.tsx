@@ -5,7 +5,7 @@ import { strings } from "../strings";
 import { fitHeight } from "./fit";
 import { focusChat, passesFocus } from "./focus";
 import { Icon } from "./icons";
-import { written } from "./written";
+import { trimmed, written } from "./written";
 
 /** `place` names the chat to the next visit: it changes when a new chat gets its name, and what is written goes along. */
 interface Props {
@@ -33,7 +33,7 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
     written.set(place, text);
   }, [place, text]);
   const send = () => {
-    if (ready && text.trim() && onSend(text.trim())) setText("");
+    if (ready && text.trim() && onSend(trimmed(text))) setText("");
   };
   // Send and Stop stand in one place: the second press of a double one on either is not meant for the other.
   const press = (act: () => void) => {

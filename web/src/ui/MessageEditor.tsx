@@ -3,7 +3,7 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
-import { placeOfEdit, written } from "./written";
+import { placeOfEdit, trimmed, written } from "./written";
 
 interface Props {
   id: string;
@@ -29,7 +29,7 @@ export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
     onClose();
   };
   const save = () => {
-    if (onSave(draft)) close();
+    if (onSave(trimmed(draft))) close();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;

@@ -5,6 +5,9 @@ const keyOf = (place: string) => `chat.text.${place}`;
 /** The place of a message's new text. */
 export const placeOfEdit = (messageId: string) => `edit.${messageId}`;
 
+/** What is sent of it: no blank lines before it, no white space after it. Code keeps the indentation of its first line. */
+export const trimmed = (text: string) => text.trimEnd().replace(/^([^\S\n]*\n)+/, "");
+
 export const written = {
   get: (place: string): string => {
     try {
