@@ -27,6 +27,25 @@ export function loadNewChat(): NewChat | null {
   }
 }
 
+/** What is half written; `place` is the chat's id, "new", or what `placeOfEdit` says. In its box alone where nothing can be kept. */
+export const written = {
+  get: (place: string): string => {
+    try {
+      return sessionStorage.getItem(`chat.text.${place}`) ?? "";
+    } catch {
+      return "";
+    }
+  },
+  set: (place: string, text: string): void => {
+    try {
+      if (text) sessionStorage.setItem(`chat.text.${place}`, text);
+      else sessionStorage.removeItem(`chat.text.${place}`);
+    } catch {
+      // Forbidden, or too long.
+    }
+  },
+};
+
 /** A small value kept across visits (a cache, never the only copy). */
 export function remembered<T>(name: string): { get: () => T | null; set: (value: T | null) => void } {
   return {

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useStore } from "zustand";
+import { written } from "../core/session";
 import { messageOf, visibleBranch } from "../core/tree";
 import type { Home, Running } from "../core/turns";
 import { strings } from "../strings";
@@ -12,7 +13,7 @@ import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { MessageItem } from "./MessageItem";
 import { useStickToEnd } from "./useStickToEnd";
-import { placeOfEdit, written } from "./written";
+import { placeOfEdit } from "./written";
 
 export function ChatInterface({ home }: { home: Home }) {
   const client = useClient();

@@ -1,11 +1,12 @@
 // Where a message is written. What is written is kept for a reload, per chat, until it is sent.
 
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { written } from "../core/session";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
 import { focusChat, passesFocus } from "./focus";
 import { Icon } from "./icons";
-import { trimmed, written } from "./written";
+import { trimmed } from "./written";
 
 /** `place` names the chat to the next visit: it changes when a new chat gets its name, and what is written goes along. */
 interface Props {

@@ -1,9 +1,10 @@
 // Editing a message that was sent: the new text becomes a version beside the old.
 
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { written } from "../core/session";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
-import { placeOfEdit, trimmed, written } from "./written";
+import { placeOfEdit, trimmed } from "./written";
 
 interface Props {
   id: string;
