@@ -49,7 +49,7 @@ it("sends with Enter, makes a line with Shift+Enter, and sends nothing that is b
   await user.type(box, "  {Enter}");
   expect(branch()).toEqual(["Why?", "Because."]);
   await user.type(box, "one{Shift>}{Enter}{/Shift}two{Enter}");
-  expect(branch()).toEqual(["Why?", "Because.", "one\ntwo", ""]);
+  expect(branch()).toEqual(["Why?", "Because.", "  one\ntwo", ""]);
   expect(box).toHaveProperty("value", "");
 });
 
@@ -144,7 +144,7 @@ function showList() {
   render(
     <ClientProvider value={client}>
       <MemoryRouter>
-        <Sidebar open={false} search={null} onClose={() => {}} />
+        <Sidebar ref={null} open={false} search={null} onClose={() => {}} onNew={() => {}} />
       </MemoryRouter>
     </ClientProvider>,
   );
@@ -198,4 +198,17 @@ it("says that a chat could not be deleted", () => {
   const kept = { id: "c", title: "Pears", budId: "default", model: "m", createdAt: "", updatedAt: "" };
   act(() => client.list.store.setState({ kept }));
   expect(screen.getByText(strings.removeFailed("Pears"))).toBeTruthy();
+});
+
+it("says so when the clipboard refuses", async () => {
+  const user = userEvent.setup();
+  vi.spyOn(navigator.clipboard, "writeText").mockRejectedValue(new DOMException("denied", "NotAllowedError"));
+  showChat(question);
+  render(
+    <ClientProvider value={client}>
+      <Toast />
+    </ClientProvider>,
+  );
+  await user.click(screen.getByRole("button", { name: strings.copy }));
+  expect(screen.getByText(strings.copyFailed)).toBeTruthy();
 });

@@ -5,6 +5,8 @@ import { type Client, createClient } from "../src/core/client";
 import type { Outbox } from "../src/core/outbox";
 import { json, type Server, startServer } from "./server";
 
+const visits: Client[] = [];
+
 /** An API with nothing in it yet, and a browser that asks it; `closeBrowser` takes both away. */
 export async function openBrowser(): Promise<Server> {
   const server = await startServer();
@@ -20,7 +22,9 @@ export async function openBrowser(): Promise<Server> {
   return server;
 }
 
+/** Ends the visits, too: a turn that is tried again would reach the next test's server. */
 export async function closeBrowser(server: Server): Promise<void> {
+  for (const { turns } of visits.splice(0)) for (const id of Object.keys(turns.running.getState())) turns.forget(id);
   vi.unstubAllGlobals();
   await server.close();
 }
@@ -28,6 +32,7 @@ export async function closeBrowser(server: Server): Promise<void> {
 /** The same storage is found by every visit of a test. */
 export async function visit(outbox: Outbox, user = ""): Promise<Client> {
   const client = createClient(outbox);
+  visits.push(client);
   if (user) client.auth.store.setState({ state: "signedIn", user });
   await client.start();
   client.showNew(true);

@@ -193,6 +193,18 @@ def test_the_theme_is_the_systems(browser: Browser, stack: LocalSystem) -> None:
     assert dark < 120
 
 
+def test_the_systems_own_colours_show_the_chat_on_screen_and_the_focus(browser: Browser, stack: LocalSystem) -> None:
+    context = browser.new_context(forced_colors="active")
+    window = Window.on(context, stack.url).open()
+    window.say("In the system's colours")
+    window.until_stored()
+    window.chats.hover()
+    expect(window.chats.locator(f"li:has(> a[href='{window.path}'])")).to_have_css("border-inline-start-style", "solid")
+    expect(window.box).to_be_focused()
+    expect(window.page.locator(".composer")).to_have_css("outline-style", "solid")
+    context.close()
+
+
 def test_right_to_left_text_reads_from_the_right(open_window: Open, model: ScriptedModel) -> None:
     model.plays(token("مرحبا بك."), finish(), usage(3, 4), done())
     window = open_window()

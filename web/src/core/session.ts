@@ -27,15 +27,21 @@ export function loadNewChat(): NewChat | null {
   }
 }
 
-/** What is written in the box of a chat and not sent yet; `place` is the chat's id, or "new". */
+/** What is half written; `place` is the chat's id, "new", or what `placeOfEdit` says. In its box alone where nothing can be kept. */
 export const written = {
-  get: (place: string): string => sessionStorage.getItem(`chat.text.${place}`) ?? "",
+  get: (place: string): string => {
+    try {
+      return sessionStorage.getItem(`chat.text.${place}`) ?? "";
+    } catch {
+      return "";
+    }
+  },
   set: (place: string, text: string): void => {
     try {
       if (text) sessionStorage.setItem(`chat.text.${place}`, text);
       else sessionStorage.removeItem(`chat.text.${place}`);
     } catch {
-      // Too long to be kept for a reload; it stays in the box.
+      // Forbidden, or too long to be kept: it stays in the box.
     }
   },
 };

@@ -2,15 +2,18 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useStore } from "zustand";
+import { written } from "../core/session";
 import { messageOf, visibleBranch } from "../core/tree";
 import type { Home, Running } from "../core/turns";
 import { strings } from "../strings";
 import { Announcer } from "./Announcer";
-import { Composer, type ComposerHandle } from "./Composer";
+import { Composer } from "./Composer";
 import { useBranch, useChat, useClient } from "./context";
+import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { MessageItem } from "./MessageItem";
 import { useStickToEnd } from "./useStickToEnd";
+import { placeOfEdit } from "./written";
 
 export function ChatInterface({ home }: { home: Home }) {
   const client = useClient();
@@ -18,10 +21,9 @@ export function ChatInterface({ home }: { home: Home }) {
   const streamingId = useChat(home, (chat) => (chat?.isStreaming ? chat.streamingMessageId : undefined));
   const phase = useStore(client.turns.running, (running) => (streamingId ? running[streamingId]?.phase : undefined));
   const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
-  const [edited, setEdited] = useState<string | null>(null);
+  const [edited, setEdited] = useState(() => ids.find((id) => written.get(placeOfEdit(id))) ?? null);
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLOListElement>(null);
-  const composer = useRef<ComposerHandle>(null);
   const { away, toEnd, letGo } = useStickToEnd(scroller, content);
   const streaming = streamingId !== undefined;
 
@@ -45,7 +47,7 @@ export function ChatInterface({ home }: { home: Home }) {
   const onEdit = useCallback(
     (id: string | null) => {
       setEdited(id);
-      if (id === null) composer.current?.focus();
+      if (id === null) focusChat();
       else letGo();
     },
     [letGo],
@@ -70,7 +72,6 @@ export function ChatInterface({ home }: { home: Home }) {
         <StatusLine phase={saving ? "saving" : phase} />
         <Composer
           place={isNew && home.chats !== client.chats ? "new" : home.id}
-          ref={composer}
           streaming={streaming}
           stopping={phase === "stopping"}
           ready={!streaming && !saving}
@@ -117,7 +118,7 @@ function useEscape(active: boolean, act: () => void): void {
   useEffect(() => {
     if (!active) return;
     const onKeyDown = (event: globalThis.KeyboardEvent) => {
-      if (event.key === "Escape" && !event.defaultPrevented) act();
+      if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) act();
     };
     window.addEventListener("keydown", onKeyDown);
     return () => window.removeEventListener("keydown", onKeyDown);

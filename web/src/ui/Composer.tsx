@@ -1,14 +1,12 @@
 // Where a message is written. What is written is kept for a reload, per chat, until it is sent.
 
-import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { written } from "../core/session";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
+import { focusChat, passesFocus } from "./focus";
 import { Icon } from "./icons";
-
-export interface ComposerHandle {
-  focus: () => void;
-}
+import { trimmed } from "./written";
 
 /** `place` names the chat to the next visit: it changes when a new chat gets its name, and what is written goes along. */
 interface Props {
@@ -16,29 +14,37 @@ interface Props {
   streaming: boolean;
   stopping: boolean;
   ready: boolean;
-  ref: Ref<ComposerHandle>;
   onSend: (text: string) => boolean;
   onStop: () => void;
   onEditLast: () => void;
 }
 
-export function Composer({ place, streaming, stopping, ready, ref, onSend, onStop, onEditLast }: Props) {
+const DOUBLE_PRESS_MS = 500; // as long as systems take two presses for one
+
+export function Composer({ place, streaming, stopping, ready, onSend, onStop, onEditLast }: Props) {
   const [text, setText] = useState(() => written.get(place));
   const keptAt = useRef(place);
+  const pressedAt = useRef(Number.NEGATIVE_INFINITY);
   const box = useRef<HTMLTextAreaElement>(null);
-  useImperativeHandle(ref, () => ({ focus: () => box.current?.focus() }), []);
   useEffect(() => fitHeight(box.current, text), [text]);
-  useEffect(() => {
-    // On a touch screen focus brings the keyboard up, over half of what there is to read.
-    if (matchMedia("(pointer: fine)").matches) box.current?.focus({ preventScroll: true });
-  }, []);
+  useEffect(focusChat, []);
   useEffect(() => {
     if (keptAt.current !== place) written.set(keptAt.current, "");
     keptAt.current = place;
     written.set(place, text);
   }, [place, text]);
   const send = () => {
-    if (ready && text.trim() && onSend(text.trim())) setText("");
+    if (ready && text.trim() && onSend(trimmed(text))) setText("");
+  };
+  // Send and Stop stand in one place: the second press of a double one on either is not meant for the other.
+  const press = (act: () => void) => {
+    const before = pressedAt.current;
+    pressedAt.current = performance.now();
+    if (pressedAt.current - before > DOUBLE_PRESS_MS) act();
+  };
+  const stop = () => {
+    onStop();
+    focusChat();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
@@ -52,7 +58,7 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
   };
   const onSubmit = (event: FormEvent) => {
     event.preventDefault();
-    send();
+    press(send);
   };
   return (
     <form className="composer" onSubmit={onSubmit}>
@@ -73,18 +79,28 @@ export function Composer({ place, streaming, stopping, ready, ref, onSend, onSto
       <span id="hint" className="hidden">
         {strings.hint}
       </span>
+      {/* Two nodes, not one that changes: a press that began on the one does nothing on the other. */}
       {streaming ? (
         <button
+          key="stop"
+          ref={passesFocus}
           type="button"
           className="round"
           aria-label={stopping ? strings.stopping : strings.stop}
           disabled={stopping}
-          onClick={onStop}
+          onClick={() => press(stop)}
         >
           <Icon name="stop" />
         </button>
       ) : (
-        <button type="submit" className="round" aria-label={strings.send} disabled={!ready || !text.trim()}>
+        <button
+          key="send"
+          ref={passesFocus}
+          type="submit"
+          className="round"
+          aria-label={strings.send}
+          disabled={!ready || !text.trim()}
+        >
           <Icon name="up" />
         </button>
       )}

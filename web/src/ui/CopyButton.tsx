@@ -3,6 +3,7 @@
 import { useEffect, useState } from "react";
 import { strings } from "../strings";
 import { Icon } from "./icons";
+import { say } from "./Toast";
 
 const SAID_MS = 1_600;
 
@@ -14,7 +15,7 @@ export function CopyButton({ text, label }: { text: () => string; label: string 
     return () => clearTimeout(timer);
   }, [copied]);
   const copy = () => {
-    void copyText(text()).then(setCopied);
+    void copyText(text()).then((taken) => (taken ? setCopied(true) : say(strings.copyFailed)));
   };
   return (
     <button type="button" className="quiet" aria-label={copied ? strings.copied : label} title={label} onClick={copy}>

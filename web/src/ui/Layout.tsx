@@ -1,6 +1,6 @@
 // The page: the list beside a chat. One chat interface stands under both routes, so the passage from one to the other keeps its nodes.
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type MouseEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { Link, Outlet, useLocation, useMatch, useNavigate } from "react-router";
 import { useStore } from "zustand";
@@ -9,10 +9,13 @@ import { strings } from "../strings";
 import { ChatInterface } from "./ChatInterface";
 import { useChat, useClient } from "./context";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { Chosen, Pickers } from "./Pickers";
 import { Sidebar } from "./Sidebar";
 import { Toast } from "./Toast";
+
+const NARROW = "(max-width: 800px)"; // as in page.css: the list lies over the chat
 
 export function Layout() {
   const client = useClient();
@@ -22,23 +25,46 @@ export function Layout() {
   const opener = useRef<HTMLButtonElement>(null);
   const navigate = useNavigate();
   const { pathname } = useLocation();
-  const close = useCallback(() => setListOpen(false), []);
+  const list = useRef<HTMLElement>(null);
+  // Shown before it is focused, and focused before the next key; what is covered takes no focus.
+  const openList = useCallback((focused: HTMLElement | null) => {
+    if (matchMedia(NARROW).matches) flushSync(() => setListOpen(true));
+    focused?.focus();
+  }, []);
+  const close = useCallback(() => {
+    flushSync(() => setListOpen(false));
+    opener.current?.focus();
+  }, []);
+  const startNew = useCallback(() => {
+    client.startNew();
+    close();
+    focusChat();
+  }, [client, close]);
+  const onNew = (event: MouseEvent) => {
+    // With a key held it opens another tab or window: nothing changes in this one.
+    if (!(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)) startNew();
+  };
+  useEffect(() => {
+    if (!listOpen) return;
+    const narrow = matchMedia(NARROW);
+    narrow.addEventListener("change", close);
+    return () => narrow.removeEventListener("change", close);
+  }, [listOpen, close]);
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const command = event.metaKey || event.ctrlKey;
       if (command && !event.shiftKey && event.key.toLowerCase() === "k") {
         event.preventDefault();
-        flushSync(() => setListOpen(true)); // shown before it is focused, and focused before the next key
-        search.current?.focus();
+        openList(search.current);
       } else if (command && event.shiftKey && event.key.toLowerCase() === "o") {
         event.preventDefault();
-        client.startNew();
+        startNew();
         navigate("/new");
       }
     };
     window.addEventListener("keydown", onKeyDown);
     return () => window.removeEventListener("keydown", onKeyDown);
-  }, [client, navigate]);
+  }, [openList, startNew, navigate]);
   const title = useChat(home, (chat) => (chat ? chat.meta.title || strings.newChat : ""));
   useEffect(() => {
     // Not in the task of the key that sends: the browser's own part of it is felt on a slow phone.
@@ -54,24 +80,24 @@ export function Layout() {
   return (
     <div className="page">
       {/* biome-ignore lint/a11y/useValidAnchor: a skip link, which goes to the box where there is one */}
-      <a className="skip" href="#chat" onClick={focusChat}>
+      <a className="skip" href="#chat" onClick={skip}>
         {strings.skip}
       </a>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the ground beside an open list closes it; Escape does, too */}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the ground beside an open list closes it; Escape leaves it */}
       <div
         className="list-layer"
         onClick={(event) => event.target === event.currentTarget && close()}
         onKeyDown={(event) => {
-          if (event.key !== "Escape" || !listOpen || event.defaultPrevented) return;
-          event.preventDefault();
-          close();
-          opener.current?.focus();
+          if (event.key !== "Escape" || event.defaultPrevented || event.nativeEvent.isComposing) return;
+          event.preventDefault(); // it leaves the list: nothing else is to end
+          if (listOpen) close();
+          else focusChat();
         }}
         data-open={listOpen}
       >
-        <Sidebar open={listOpen} search={search} onClose={close} />
+        <Sidebar ref={list} open={listOpen} search={search} onClose={close} onNew={onNew} />
       </div>
-      <main id="chat" tabIndex={-1}>
+      <main id="chat" tabIndex={-1} inert={listOpen}>
         <header>
           <button
             ref={opener}
@@ -79,7 +105,7 @@ export function Layout() {
             className="quiet narrow-only"
             aria-label={strings.openSidebar}
             aria-expanded={listOpen}
-            onClick={() => setListOpen(true)}
+            onClick={() => openList(list.current)}
           >
             <Icon name="menu" />
           </button>
@@ -87,7 +113,7 @@ export function Layout() {
             {title || strings.app}
           </h1>
           {isNew ? <Pickers /> : <Chosen home={home} />}
-          <Link className="quiet narrow-only" to="/new" aria-label={strings.newChat} onClick={client.startNew}>
+          <Link className="quiet narrow-only" to="/new" aria-label={strings.newChat} onClick={onNew}>
             <Icon name="plus" />
           </Link>
         </header>
@@ -103,9 +129,9 @@ export function Layout() {
   );
 }
 
-function focusChat(event: { preventDefault: () => void }): void {
+function skip(event: { preventDefault: () => void }): void {
   event.preventDefault();
-  (document.getElementById("message") ?? document.getElementById("chat"))?.focus();
+  focusChat();
 }
 
 /** Whose state is on screen. The key outlives the passage: a chat that began on /new keeps its place in the page. */

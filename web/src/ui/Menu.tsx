@@ -20,10 +20,12 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
     if (focus) button.current?.focus();
   };
   useLayoutEffect(() => {
-    // Near the end of what scrolls it would be cut: there it opens upwards.
-    const box = list.current?.getBoundingClientRect();
+    // Near the end of what scrolls it would be cut: it opens upwards where there is more room. Below, at least, it can be scrolled to.
+    const at = button.current?.getBoundingClientRect();
     const frame = root.current?.closest(".chats")?.getBoundingClientRect();
-    if (open && box && frame) setAbove((is) => (is ? box.top >= frame.top : box.bottom > frame.bottom));
+    if (!open || !at || !frame) return;
+    const below = frame.bottom - at.bottom;
+    setAbove(below < (list.current?.offsetHeight ?? 0) && at.top - frame.top > below);
   }, [open]);
   useEffect(() => {
     if (!open) return;

@@ -1,17 +1,22 @@
 // Editing a message that was sent: the new text becomes a version beside the old.
 
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { written } from "../core/session";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
+import { placeOfEdit, trimmed } from "./written";
 
 interface Props {
+  id: string;
   text: string;
-  onSave: (text: string) => void;
-  onCancel: () => void;
+  ready: boolean;
+  onSave: (text: string) => boolean;
+  onClose: () => void;
 }
 
-export function MessageEditor({ text, onSave, onCancel }: Props) {
-  const [draft, setDraft] = useState(text);
+export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
+  const place = placeOfEdit(id);
+  const [draft, setDraft] = useState(() => written.get(place) || text);
   const box = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     const area = box.current;
@@ -19,15 +24,23 @@ export function MessageEditor({ text, onSave, onCancel }: Props) {
     area?.setSelectionRange(area.value.length, area.value.length);
   }, []);
   useEffect(() => fitHeight(box.current, draft), [draft]);
+  useEffect(() => written.set(place, draft === text ? "" : draft), [place, draft, text]);
+  const close = () => {
+    written.set(place, "");
+    onClose();
+  };
+  const save = () => {
+    if (onSave(trimmed(draft))) close();
+  };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      onSave(draft);
+      save();
     } else if (event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
-      onCancel();
+      close();
     }
   };
   return (
@@ -42,10 +55,15 @@ export function MessageEditor({ text, onSave, onCancel }: Props) {
         onKeyDown={onKeyDown}
       />
       <div className="editor-actions">
-        <button type="button" className="plain" onClick={onCancel}>
+        {!ready && (
+          <p className="note" role="status">
+            {strings.waitToSend}
+          </p>
+        )}
+        <button type="button" className="plain" onClick={close}>
           {strings.cancel}
         </button>
-        <button type="button" className="primary" disabled={!draft.trim()} onClick={() => onSave(draft)}>
+        <button type="button" className="primary" disabled={!ready || !draft.trim()} onClick={save}>
           {strings.saveEdit}
         </button>
       </div>

@@ -1,6 +1,7 @@
 // One message: what it says, and what can be done with it.
 
 import { memo, type ReactNode } from "react";
+import { flushSync } from "react-dom";
 import { useStore } from "zustand";
 import { useShallow } from "zustand/react/shallow";
 import { messageOf } from "../core/tree";
@@ -11,6 +12,7 @@ import { AnswerText, Reasoning } from "./Answer";
 import { CopyButton } from "./CopyButton";
 import { useChat, useClient, useMessage, useVersions } from "./context";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { passesFocus } from "./focus";
 import { Icon } from "./icons";
 import { MessageEditor } from "./MessageEditor";
 
@@ -39,11 +41,10 @@ function Question({ home, id, isEdited, onEdit }: Props) {
   const client = useClient();
   const content = useMessage(home, id, (message) => message?.content ?? "");
   const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
   if (isEdited) {
-    const save = (text: string) => {
-      if (client.edit(home.id, id, text)) onEdit(null);
-    };
-    return <MessageEditor text={content} onSave={save} onCancel={() => onEdit(null)} />;
+    const save = (text: string) => client.edit(home.id, id, text);
+    return <MessageEditor id={id} text={content} ready={!busy && !saving} onSave={save} onClose={() => onEdit(null)} />;
   }
   return (
     <>
@@ -92,6 +93,7 @@ function Answer({ home, id }: Props) {
           {!isEmpty && <CopyButton text={text} label={strings.copy} />}
           {!busy && !hasFailed(status) && (
             <button
+              ref={passesFocus}
               type="button"
               className="quiet"
               aria-label={strings.regenerate}
@@ -142,7 +144,7 @@ function Outcome({ home, id }: { home: Home; id: string }) {
       <Icon name="alert" />
       <p>{said}</p>
       {!busy && (error?.retryable !== false || code === "model_refused") && (
-        <button type="button" className="plain" onClick={() => client.again(home.id, id)}>
+        <button ref={passesFocus} type="button" className="plain" onClick={() => client.again(home.id, id)}>
           {strings.retry}
         </button>
       )}
@@ -169,10 +171,13 @@ function Versions({ home, id }: { home: Home; id: string }) {
   const versions = useVersions(home, id);
   if (versions.length < 2) return null;
   const index = versions.indexOf(id);
-  const show = (at: number) => {
+  const step = (by: number, label: string) => {
     const { conversations, choose } = home.chats.getState();
-    const message = messageOf(conversations[home.id]?.messages ?? [], versions[at] ?? id);
-    if (message) choose(home.id, message);
+    const message = messageOf(conversations[home.id]?.messages ?? [], versions[index + by] ?? "");
+    if (!message) return;
+    flushSync(() => choose(home.id, message));
+    // The other version is a row of its own, and the focus goes on to the same button there.
+    document.querySelector<HTMLElement>(`[data-message="${message.id}"] [aria-label="${label}"]`)?.focus();
   };
   return (
     <span className="versions">
@@ -180,8 +185,8 @@ function Versions({ home, id }: { home: Home; id: string }) {
         type="button"
         className="quiet"
         aria-label={strings.previousVersion}
-        disabled={index === 0}
-        onClick={() => show(index - 1)}
+        aria-disabled={index === 0}
+        onClick={() => step(-1, strings.previousVersion)}
       >
         <Icon name="left" />
       </button>
@@ -190,8 +195,8 @@ function Versions({ home, id }: { home: Home; id: string }) {
         type="button"
         className="quiet"
         aria-label={strings.nextVersion}
-        disabled={index === versions.length - 1}
-        onClick={() => show(index + 1)}
+        aria-disabled={index === versions.length - 1}
+        onClick={() => step(1, strings.nextVersion)}
       >
         <Icon name="right" />
       </button>

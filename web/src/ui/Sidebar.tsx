@@ -1,6 +1,6 @@
 // The list of chats: new ones still without a name, then the stored ones, newest first, loaded page by page.
 
-import { type Ref, useEffect, useRef, useState } from "react";
+import { type MouseEvent, type Ref, useEffect, useRef, useState } from "react";
 import { NavLink } from "react-router";
 import { useStore } from "zustand";
 import { useShallow } from "zustand/react/shallow";
@@ -12,12 +12,14 @@ import { Icon } from "./icons";
 import { SidebarItem } from "./SidebarItem";
 
 interface Props {
+  ref: Ref<HTMLElement>;
   open: boolean;
   search: Ref<HTMLInputElement>;
   onClose: () => void;
+  onNew: (event: MouseEvent) => void;
 }
 
-export function Sidebar({ open, search, onClose }: Props) {
+export function Sidebar({ ref, open, search, onClose, onNew }: Props) {
   const client = useClient();
   const [query, setQuery] = useState("");
   const { items, state, cursor } = useStore(client.list.store);
@@ -36,16 +38,16 @@ export function Sidebar({ open, search, onClose }: Props) {
   const unnamed = Object.entries(useUnnamed()).filter(([, title]) => isWanted(title));
   const none = !found.length && !unnamed.length;
   return (
-    <nav className={open ? "sidebar open" : "sidebar"} aria-label={strings.chats} onPointerEnter={look} onFocus={look}>
+    <nav
+      ref={ref}
+      tabIndex={-1}
+      className={open ? "sidebar open" : "sidebar"}
+      aria-label={strings.chats}
+      onPointerEnter={look}
+      onFocus={look}
+    >
       <div className="sidebar-top">
-        <NavLink
-          className="new-chat"
-          to="/new"
-          onClick={() => {
-            client.startNew();
-            onClose();
-          }}
-        >
+        <NavLink className="new-chat" to="/new" onClick={onNew}>
           <Icon name="plus" />
           {strings.newChat}
         </NavLink>
@@ -63,7 +65,7 @@ export function Sidebar({ open, search, onClose }: Props) {
           aria-label={strings.search}
           onChange={(event) => setQuery(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key !== "Escape" || !query) return;
+            if (event.key !== "Escape" || !query || event.nativeEvent.isComposing) return;
             event.preventDefault(); // it empties the box: nothing else is to end
             setQuery("");
           }}

@@ -1,6 +1,7 @@
 // One chat in the list: where it leads, whether its answer is under way, and what can be done with it.
 
 import { memo, useEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { NavLink, useLocation, useNavigate } from "react-router";
 import { useStore } from "zustand";
 import type { Summary } from "../core/types";
@@ -26,20 +27,22 @@ export const SidebarItem = memo(function SidebarItem({ place, to, title, summary
   );
   const saving = useStore(client.saving, (saving) => saving[place] ?? false);
   const [renaming, setRenaming] = useState(false);
+  const row = useRef<HTMLLIElement>(null);
   const shown = title || strings.untitled;
   if (renaming && summary) {
-    const save = (next: string) => {
-      setRenaming(false);
+    const end = (next: string, byKey: boolean) => {
+      flushSync(() => setRenaming(false));
+      if (byKey) row.current?.querySelector("button")?.focus(); // where the renaming began
       if (next && next !== title) client.rename(summary.id, next).catch(() => say(strings.renameFailed));
     };
     return (
-      <li>
-        <RenameBox title={title} onSave={save} />
+      <li ref={row}>
+        <RenameBox title={title} onEnd={end} />
       </li>
     );
   }
   return (
-    <li>
+    <li ref={row}>
       <NavLink to={to} className={summary ? "" : "unnamed"} onClick={onOpen} title={shown}>
         <span className="title" dir="auto">
           {shown}
@@ -50,7 +53,7 @@ export const SidebarItem = memo(function SidebarItem({ place, to, title, summary
           </span>
         )}
       </NavLink>
-      {summary && <ItemMenu summary={summary} shown={shown} onRename={() => setRenaming(true)} />}
+      {summary && <ItemMenu summary={summary} shown={shown} onRename={() => setRenaming(true)} onLeave={onOpen} />}
       {!summary && !busy && !saving && (
         <Menu
           label={strings.actions(shown)}
@@ -61,7 +64,14 @@ export const SidebarItem = memo(function SidebarItem({ place, to, title, summary
   );
 });
 
-function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: string; onRename: () => void }) {
+interface MenuProps {
+  summary: Summary;
+  shown: string;
+  onRename: () => void;
+  onLeave: () => void;
+}
+
+function ItemMenu({ summary, shown, onRename, onLeave }: MenuProps) {
   const client = useClient();
   const navigate = useNavigate();
   const { pathname } = useLocation();
@@ -77,7 +87,9 @@ function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: strin
   };
   const remove = () => {
     client.remove(summary.id);
-    if (pathname === `/chat/${summary.id}`) navigate("/new");
+    if (pathname !== `/chat/${summary.id}`) return;
+    navigate("/new");
+    onLeave();
   };
   return (
     <Menu
@@ -91,14 +103,14 @@ function ItemMenu({ summary, shown, onRename }: { summary: Summary; shown: strin
   );
 }
 
-function RenameBox({ title, onSave }: { title: string; onSave: (title: string) => void }) {
+function RenameBox({ title, onEnd }: { title: string; onEnd: (title: string, byKey: boolean) => void }) {
   const box = useRef<HTMLInputElement>(null);
   const over = useRef(false);
   useEffect(() => box.current?.select(), []);
-  const end = (next: string) => {
+  const end = (next: string, byKey: boolean) => {
     if (over.current) return; // leaving the box by a key also blurs it
     over.current = true;
-    onSave(next.trim());
+    onEnd(next.trim(), byKey);
   };
   return (
     <input
@@ -108,12 +120,11 @@ function RenameBox({ title, onSave }: { title: string; onSave: (title: string) =
       maxLength={200}
       aria-label={strings.renameLabel}
       dir="auto"
-      onBlur={(event) => end(event.target.value)}
+      onBlur={(event) => end(event.target.value, false)}
       onKeyDown={(event) => {
-        if (event.key === "Enter") end(event.currentTarget.value);
-        if (event.key !== "Escape") return;
-        event.preventDefault(); // it leaves the box: nothing else is to end
-        end(title);
+        if (event.nativeEvent.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
+        event.preventDefault(); // it leaves the box: it presses nothing where the focus goes, and ends nothing else
+        end(event.key === "Enter" ? event.currentTarget.value : title, true);
       }}
     />
   );

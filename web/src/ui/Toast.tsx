@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { createStore } from "zustand/vanilla";
 import { strings } from "../strings";
 import { useClient } from "./context";
+import { takesFocus } from "./focus";
 
 const SAID_MS = 5_000;
 const said = createStore<{ text: string }>()(() => ({ text: "" }));
@@ -39,9 +40,9 @@ export function Toast() {
   return (
     <div className="toasts" role="status">
       {removing && (
-        <p className="toast">
+        <p key={removing.id} className="toast">
           <span dir="auto">{strings.removed(removing.title || strings.untitled)}</span>
-          <button type="button" onClick={client.list.undo}>
+          <button ref={takesFocus} type="button" onClick={client.list.undo}>
             {strings.undo}
           </button>
         </p>
