@@ -55,6 +55,16 @@ it("loads page after page, each once, until there is none", async () => {
   expect(calls).toEqual(["list 0", "list 1"]);
 });
 
+it("keeps a chat that was active here a moment ago when the server's page does not have it yet", async () => {
+  const { list } = listed([summary("9"), summary("4")]);
+  list.touch(summary("5")); // the server's first one is newer: written from another tab
+  await list.refresh();
+  expect(ids(list)).toEqual(["5", "9", "4"]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  await list.refresh();
+  expect(ids(list)).toEqual(["9", "4"]);
+});
+
 it("deletes when the time for an undo is over, and says so to the store", async () => {
   const { list, calls, removed } = listed([summary("2"), summary("1")]);
   await list.ensure();

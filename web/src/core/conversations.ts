@@ -19,6 +19,7 @@ export interface ListState {
 
 export const UNDO_MS = 6_000;
 const KEPT = 60;
+const SETTLED_MS = 60_000;
 const REMOVE_TRIES = 6; // some ten seconds: a server that restarts is back by then
 
 export type Conversations = ReturnType<typeof createConversations>;
@@ -41,11 +42,14 @@ export function createConversations(
   let undoTimer: ReturnType<typeof setTimeout> | null = null;
   let loading: Promise<void> | null = null;
   const gone = new Set<string>();
+  const touched = new Map<string, number>();
 
   const setItems = (items: Summary[], rest: Partial<ListState> = {}) => {
     store.setState({ items, ...rest });
     cache().set(items.slice(0, KEPT));
   };
+  /** Whether it was active here a moment ago: its place in the list may not be written at the server yet. */
+  const isRecent = ({ id }: Summary) => Date.now() - (touched.get(id) ?? 0) < SETTLED_MS;
   const without = (id: string) => store.getState().items.filter((item) => item.id !== id);
 
   function load(cursor: string | null): Promise<void> {
@@ -63,7 +67,7 @@ export function createConversations(
       if (asked !== workspace()) return fetchPage(null);
       const fresh = page.items.filter((item) => !gone.has(item.id));
       const known = new Set(fresh.map((item) => item.id));
-      const before = cursor ? store.getState().items : newer(store.getState().items, fresh[0]?.updatedAt);
+      const before = cursor ? store.getState().items : store.getState().items.filter(isRecent);
       const kept = before.filter((item) => !known.has(item.id));
       setItems([...kept, ...fresh], { cursor: page.cursor ?? null, state: "ready" });
     } catch {
@@ -132,7 +136,9 @@ export function createConversations(
     },
     /** Puts a conversation on top, as its latest activity would; one that is being deleted is not brought back by it. */
     touch: (summary: Summary) => {
-      if (!gone.has(summary.id)) setItems([summary, ...without(summary.id)]);
+      if (gone.has(summary.id)) return;
+      touched.set(summary.id, Date.now());
+      setItems([summary, ...without(summary.id)]);
     },
     rename: async (id: string, title: string) => {
       const call = (name: string) =>
@@ -160,10 +166,4 @@ export function createConversations(
       if (store.getState().removing?.id === id) undo();
     },
   };
-}
-
-/** What is newer than the server's first item: chats whose place in the list the server has not written yet. */
-function newer(items: Summary[], than: string | undefined): Summary[] {
-  const recent = new Date(Date.now() - 60_000).toISOString();
-  return items.filter((item) => item.updatedAt > recent && (than === undefined || item.updatedAt >= than));
 }
