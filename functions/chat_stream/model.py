@@ -81,7 +81,7 @@ class Model:
 
 
 class Completion:
-    """One streamed answer; `finish_reason` and `usage` are known once `pieces` is through."""
+    """One streamed answer; `finish_reason` and `usage` are known once `relay` is through."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/core/client";
 import type { TurnEvent } from "../src/core/events";
-import { createOutbox } from "../src/core/outbox";
+import { createOutbox, type Outbox } from "../src/core/outbox";
 import { written } from "../src/core/session";
 import { visibleBranch } from "../src/core/tree";
 import type { Message } from "../src/core/types";
@@ -374,13 +374,19 @@ it("calls a new chat by the question that was taken, not by the one that was ref
   expect(client.chats.getState().conversations[CHAT]?.meta.title).toBe("Short");
 });
 
-it("keeps nothing of a new chat whose question failed, was edited, and then answered", async () => {
-  const outbox = newOutbox();
+/** A new chat whose question, "Well?", met the end of a quota. */
+async function refused(outbox: Outbox): Promise<{ client: Client; id: string }> {
   const client = await visit(outbox);
   const id = draft(client);
   server.answers(POST, problem(429, "quota_exceeded"));
   client.send(id, "Well?");
   await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+  return { client, id };
+}
+
+it("keeps nothing of a new chat whose question failed, was edited, and then answered", async () => {
+  const outbox = newOutbox();
+  const { client, id } = await refused(outbox);
   server.answers(POST, answered("Well."));
   client.edit(id, shown(client, id).at(-2)?.id ?? "", "Well, well?");
   await eventually(() => expect(words(client)).toEqual(["user: Well, well?", "assistant: Well."]));
@@ -390,11 +396,7 @@ it("keeps nothing of a new chat whose question failed, was edited, and then answ
 
 it("drops a new chat that failed, for this visit and the next", async () => {
   const outbox = newOutbox();
-  const client = await visit(outbox);
-  const id = draft(client);
-  server.answers(POST, problem(429, "quota_exceeded"));
-  client.send(id, "Well?");
-  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+  const { client, id } = await refused(outbox);
   client.startNew();
   client.discard(id);
   expect(shown(client, id)).toEqual([]);
