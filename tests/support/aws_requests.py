@@ -1,6 +1,7 @@
 """Requests to AWS side by side: those that would leave by our own way, and those that boto3 makes of the same parameters."""
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
+from functions.common import signing
 from functions.common.aws import Aws, Service
 from functions.common.http_body import Head
 from functions.common.session import Session
@@ -39,7 +41,7 @@ class Kept(Aws):
 
 def signs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporary credentials, as Lambda's are, at one moment."""
-    monkeypatch.setattr(botocore_auth, "get_current_datetime", lambda: datetime(2026, 11, 24, 12, tzinfo=UTC))
+    at(monkeypatch, datetime(2026, 11, 24, 12, tzinfo=UTC))
     for name, value in {
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -49,6 +51,12 @@ def signs_in(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """When requests are signed, botocore's and ours."""
+    monkeypatch.setattr(botocore_auth, "get_current_datetime", lambda: moment)
+    monkeypatch.setattr(signing, "time", SimpleNamespace(gmtime=moment.timetuple, strftime=time.strftime))
 
 
 def signed_headers(headers: Mapping[str, str]) -> str:
