@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> Starlette:
         await model.close()
         await aws.close()
 
-    app = Starlette(
+    app = _App(
         routes=[
             *(Route(path, signed_in(handler), methods=[method]) for method, path, handler in _private(routes)),
             *(Route(path, _open(handler), methods=["GET"]) for path, handler in _public(routes)),
@@ -96,6 +96,14 @@ def _private(routes: Routes) -> list[tuple[str, str, Handler]]:
 
 def _public(routes: Routes) -> list[tuple[str, OpenHandler]]:
     return [("/api/config", routes.config), ("/api/health", routes.health)]
+
+
+class _App(Starlette):
+    """Puts the server's own `send` where no middleware is around it yet."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SERVER_SEND] = send
+        await super().__call__(scope, receive, send)
 
 
 class _SignedIn:
@@ -152,7 +160,6 @@ class _LastResort:
             begun = True
             await send(message)
 
-        scope[SERVER_SEND] = send
         try:
             await self._app(scope, receive, watched)
         except Exception:

@@ -36,6 +36,15 @@ class SSEDecoder:
         """The messages completed by `chunk`, in order. Raises SSEOverflow."""
         if not chunk:
             return []
+        if (  # one whole message: how nearly every read looks
+            chunk.find(b"\n") == len(chunk) - 2
+            and chunk.startswith(b"data: ")
+            and chunk[-1] == 0x0A
+            and b"\r" not in chunk
+            and self._begun
+            and not (self._buffer or self._after_cr)
+        ):
+            return [Message(chunk[6:-2], None, self._last_id)]
         if self._after_cr and chunk[0] == 0x0A:
             chunk = chunk[1:]
             self._after_cr = False

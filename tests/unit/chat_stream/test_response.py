@@ -1,4 +1,4 @@
-"""The response: frames go out within the append, a slow server is waited for, silence is filled, faults are its own."""
+"""The response: frames go out in the loop's next round, a slow server is waited for, silence is filled, faults are its own."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -52,20 +52,23 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_frame_is_written_within_its_append() -> None:
+async def test_frames_are_written_in_the_loops_next_round() -> None:
     log, server = EventLog(), Server()
     running = begin(log, server)
     await settled()
 
-    log.append(Token("a"))
-    assert server.bodies == [log.frames[0]]
-    log.append(Token("b"))
-    assert server.bodies == log.frames
+    for text in "ab":
+        log.append(Token(text))
+        await asyncio.sleep(0)
+        assert server.bodies == log.frames
+    log.append(Token("c"))
+    log.append(Token("d"))
+    await asyncio.sleep(0)
+    assert server.bodies == [*log.frames[:2], b"".join(log.frames[2:])]
     log.close()
     await running
 
-    assert server.bodies == [*log.frames, b""]
-    assert [message.get("more_body") for message in server.sent] == [None, True, True, False]
+    assert [message.get("more_body") for message in server.sent] == [None, True, True, True, False]
 
 
 async def test_what_was_there_before_goes_out_in_one_write() -> None:
@@ -85,13 +88,14 @@ async def test_a_server_that_is_full_is_waited_for_and_what_came_meanwhile_goes_
     server.room.clear()
     for text in "abc":
         log.append(Token(text))
-    await settled()
+        await settled()
     assert server.bodies == [log.frames[0]]
 
     server.room.set()
     await settled()
     assert server.bodies == [log.frames[0], b"".join(log.frames[1:])]
     log.append(Token("d"))
+    await settled()
     assert server.bodies[-1] == log.frames[3]
     log.close()
     await running
