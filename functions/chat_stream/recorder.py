@@ -57,6 +57,7 @@ class Recorder:
         listeners: Listeners,
         checkpoint_s: float,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._head = started.turn
         self._log = log
         self._table = table
@@ -70,12 +71,13 @@ class Recorder:
         self._claimed = False
         self._elsewhere = False
         self._lease: str | None = None
-        self._verdict: asyncio.Future[errors.QuotaExceeded | None] = asyncio.get_running_loop().create_future()
+        self._verdict: asyncio.Future[errors.QuotaExceeded | None] = self._loop.create_future()
         self._saved = 0  # events in checkpoints
         self._wrote_at = 0.0
-        self._nudged = asyncio.Event()
-        self._received: asyncio.Future[News] = asyncio.get_running_loop().create_future()
-        self.no_time: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._nudged = False
+        self._pausing: asyncio.Future[None] | None = None
+        self._received: asyncio.Future[News] = self._loop.create_future()
+        self.no_time: asyncio.Future[None] = self._loop.create_future()
         self._complained = False
 
     async def run(self, model_sent: asyncio.Event, deadline: Deadline) -> None:
@@ -84,7 +86,7 @@ class Recorder:
             await asyncio.wait_for(model_sent.wait(), _MODEL_FIRST_S)
         except TimeoutError:
             logger.warning("the model's request is not out yet", extra={"turn_id": self._head.turn_id})
-        self._wrote_at = asyncio.get_running_loop().time()
+        self._wrote_at = self._loop.time()
         try:
             await self._claim()
             refusal = await self._admit(deadline) if self._claimed else None
@@ -117,7 +119,7 @@ class Recorder:
 
     async def receipt(self, seconds: float) -> News | None:
         """What persist said of the turn, if it says so within `seconds` and before the process must go."""
-        self._nudged.set()
+        self._nudge()
         either: set[asyncio.Future[Any]] = {self._received, self.no_time}
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return self._received.result() if self._received.done() else None
@@ -187,7 +189,7 @@ class Recorder:
         def accepted(record: Record) -> None:
             if record is self._started:
                 self._announced.set()
-                self._nudged.set()
+                self._nudge()
 
         await self._outbox.send([self._started, SettleTurn(turn=self._head)], deadline, accepted)
 
@@ -195,8 +197,8 @@ class Recorder:
         pauses = self._pauses()
         while True:
             await self._pause(next(pauses))
-            if self._nudged.is_set():
-                self._nudged.clear()
+            if self._nudged:
+                self._nudged = False
                 pauses = self._pauses()
                 continue
             try:
@@ -220,12 +222,24 @@ class Recorder:
         while True:
             yield _SLOW_S
 
+    def _nudge(self) -> None:
+        """Has the watcher look often again: something is due."""
+        self._nudged = True
+        self._end_pause()
+
     async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._nudged.wait()
-        except TimeoutError:
-            return
+        """So long, or until a nudge."""
+        if not self._nudged:
+            self._pausing = self._loop.create_future()
+            timer = self._loop.call_later(seconds, self._end_pause)
+            try:
+                await self._pausing
+            finally:
+                timer.cancel()
+
+    def _end_pause(self) -> None:
+        if self._pausing is not None and not self._pausing.done():
+            self._pausing.set_result(None)
 
     async def _keep_checkpoints(self) -> None:
         while not self._elsewhere:
@@ -240,7 +254,7 @@ class Recorder:
 
     async def _checkpoint(self) -> None:
         """Writes what is new; with nothing new for a while, a sign of life. What could not be written goes with the next one."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if fresh := list(self._log.unsaved):
             await self._table.checkpoint(self._head, self._saved + 1, fresh)
             del self._log.unsaved[: len(fresh)]

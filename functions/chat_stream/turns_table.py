@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from functions.common import keys, turns
 from functions.common.aws import DYNAMODB, Aws, ConditionFailed, TransactionCanceled, items_of
-from functions.common.events import Event, to_log
+from functions.common.events import Event, joined, log_row
 from functions.common.ids import new_id
 from functions.common.records import TurnHead
 
@@ -183,13 +183,13 @@ class TurnsTable:
             {
                 "TableName": self._table,
                 "Item": self._item(head.turn_id, head.user_id, keys.events_sk(number))
-                | {"events": {"S": to_log(run)}, "last": {"N": str(number + len(run) - 1)}, "at": _now_ms()},
+                | {"events": {"S": joined(run)}, "last": {"N": str(number + len(run) - 1)}, "at": _now_ms()},
                 # A put that timed out may still land, after the longer one that replaced it.
                 "ConditionExpression": "attribute_not_exists(pk) OR #last < :last",
                 "ExpressionAttributeNames": {"#last": "last"},
                 "ExpressionAttributeValues": {":last": {"N": str(number + len(run) - 1)}},
             }
-            for number, run in _runs(first, events)
+            for number, run in _runs(first, [log_row(event) for event in events])
         ]
 
     def _key(self, turn_id: str, user_id: str, sk: str) -> dict[str, Any]:
@@ -204,17 +204,16 @@ def new_owner() -> str:
     return new_id()
 
 
-def _runs(first: int, events: Sequence[Event]) -> list[tuple[int, Sequence[Event]]]:
-    """Events cut into runs that each fit an item, with the id of each run's first."""
-    runs: list[tuple[int, Sequence[Event]]] = []
+def _runs(first: int, rows: Sequence[str]) -> list[tuple[int, Sequence[str]]]:
+    """A log's rows cut into runs that each fit an item, with the id of each run's first event."""
+    runs: list[tuple[int, Sequence[str]]] = []
     begin = size = 0
-    for index, event in enumerate(events):
-        length = sum(len(part) for part in event if isinstance(part, str)) + 16
-        if size and size + length > MOST_CHARS:
-            runs.append((first + begin, events[begin:index]))
+    for index, row in enumerate(rows):
+        if size and size + len(row) > MOST_CHARS:
+            runs.append((first + begin, rows[begin:index]))
             begin, size = index, 0
-        size += length
-    return [*runs, (first + begin, events[begin:])]
+        size += len(row)
+    return [*runs, (first + begin, rows[begin:])]
 
 
 def _as_put(put: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Connections:
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
         self._context: ssl.SSLContext | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def warm(self) -> None:
         """Makes now what the first TLS connection would have to make: reading the machine's certificates takes 20 ms."""
@@ -56,17 +57,14 @@ class Connections:
         while True:
             kept = self.kept(origin)
             connection = kept or await self.connect(origin, connect_s)
+            connection.expire_after(read_s)
             try:
-                async with asyncio.timeout(read_s):
-                    await connection.send(head, body)
-                    answered = await connection.head()
-                    content = await connection.rest()
-            except TimeoutError as error:
+                await connection.send(head, body)
+                answered = await connection.head()
+                content = await connection.rest()
+            except httpx2.TransportError as error:
                 connection.close()
-                raise httpx2.ReadTimeout("no response") from error
-            except httpx2.TransportError:
-                connection.close()
-                if kept is None:
+                if kept is None or isinstance(error, httpx2.ReadTimeout):
                     raise
             except BaseException:
                 connection.close()
@@ -79,18 +77,32 @@ class Connections:
         """The one used last that is still open."""
         connections = self._idle[origin]
         while connections:
-            if (connection := connections.pop()).take():
+            connection = connections.pop()
+            if connection.reusable and connection.idle_since > asyncio.get_running_loop().time() - _KEPT_S:
                 return connection
             connection.close()
         return None
 
     def keep(self, origin: Origin, connection: "Connection") -> None:
         connections = self._idle[origin]
+        connection.expire_after(None)
         if connection.reusable and len(connections) < _MOST_IDLE:
             connections.append(connection)
-            connection.keep(_KEPT_S)
+            loop = asyncio.get_running_loop()
+            connection.idle_since = loop.time()
+            if self._sweeper is None:
+                self._sweeper = loop.call_later(_KEPT_S, self._sweep)
         else:
             connection.close()
+
+    def _sweep(self) -> None:
+        """Closes those that lay idle too long. One timer for all: a call to AWS keeps a connection each time."""
+        loop = asyncio.get_running_loop()
+        for connections in self._idle.values():  # each in the order in which they were kept
+            while connections and connections[0].idle_since <= loop.time() - _KEPT_S:
+                connections.pop(0).close()
+        oldest = min((connections[0].idle_since for connections in self._idle.values() if connections), default=None)
+        self._sweeper = None if oldest is None else loop.call_at(oldest + _KEPT_S, self._sweep)
 
     async def connect(self, origin: Origin, seconds: float | None) -> "Connection":
         loop = asyncio.get_running_loop()
@@ -110,6 +122,9 @@ class Connections:
     async def close(self) -> None:
         """Closes every connection; returns when they are closed."""
         self._idle.clear()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
         for connection in tuple(self._open):
             connection.close()
             await connection.lost.wait()
@@ -120,6 +135,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, open_ones: "set[Connection]") -> None:
         self.lost = asyncio.Event()
+        self.idle_since = 0.0
         self._loop = loop
         self._open_ones = open_ones
         self._transport: asyncio.Transport | None = None
@@ -164,11 +180,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._open_ones.discard(self)
         self.lost.set()
-        if self._expiry is not None:
-            self._expiry.cancel()
-        if not self._parser.eof():
+        self.expire_after(None)
+        if self._error is None and not self._parser.eof():
             kind = httpx2.ReadError if error else httpx2.RemoteProtocolError
-            self._error = self._error or kind("the connection ended before the response did")
+            self._error = kind("the connection ended before the response did")
         self._parser.reusable = False
         self._transport = None
         self._wake()
@@ -253,30 +268,30 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another exchange may follow: this one is over on both sides."""
-        return self._parser.done and self._parser.reusable and self._transport is not None and not (self._unread or self._full)
+        over = self._parser.done and self._parser.reusable and not (self._unread or self._full)
+        return over and self._transport is not None and not self._transport.is_closing()
 
     def linger(self, seconds: float, at_end: Callable[[], None]) -> None:
         """Closes after so long, or when anything but the body's end comes; calls `at_end` when that does."""
         self._at_end = at_end
-        self._expiry = self._loop.call_later(seconds, self.close)
+        self.expire_after(seconds)
 
     def _linger_on(self, at_end: Callable[[], None], said_more: bool) -> None:
         if said_more or (self._parser.done and not self.reusable):
             self.close()
         elif self._parser.done:
             self._at_end = None
-            if self._expiry is not None:
-                self._expiry.cancel()
             at_end()
 
-    def keep(self, seconds: float) -> None:
-        self._expiry = self._loop.call_later(seconds, self.close)
-
-    def take(self) -> bool:
-        """Out of the kept ones; whether it can be used."""
+    def expire_after(self, seconds: float | None) -> None:
+        """Closes after so long, so that whoever waits for the other side meets a ReadTimeout; None: no more of that."""
         if self._expiry is not None:
             self._expiry.cancel()
-        return self.reusable and self._transport is not None and not self._transport.is_closing()
+        self._expiry = None if seconds is None else self._loop.call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._error = self._error or httpx2.ReadTimeout("no response")
+        self.close()
 
     def close(self) -> None:
         if self._transport is not None:

@@ -5,6 +5,7 @@ How they look on the wire is the business of an encoder; how they lie in the `tu
 
 import json
 from collections.abc import Iterable
+from json.encoder import encode_basestring as quote
 from typing import Any, NamedTuple
 
 from functions.common.records import Usage
@@ -70,10 +71,19 @@ def is_terminal(event: Event) -> bool:
 
 def to_log(events: Iterable[Event]) -> str:
     """Events as one compact JSON array, `[["t","Hel"],["t","lo"]]`: a few bytes more than the text itself."""
-    rows = [
-        [_LETTER[type(event)], *(part.model_dump() if isinstance(part, Usage) else part for part in event)] for event in events
-    ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return joined(map(log_row, events))
+
+
+def log_row(event: Event) -> str:
+    """One event as JSON, to be `joined` with others."""
+    if type(event) is Token:
+        return f'["t",{quote(event.content)}]'
+    parts = [part.model_dump() if isinstance(part, Usage) else part for part in event]
+    return json.dumps([_LETTER[type(event)], *parts], ensure_ascii=False, separators=(",", ":"))
+
+
+def joined(rows: Iterable[str]) -> str:
+    return f"[{','.join(rows)}]"
 
 
 def from_log(stored: str) -> list[Event]:
