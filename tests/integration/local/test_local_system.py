@@ -25,8 +25,8 @@ QUESTION = {"messages": [{"role": "user", "content": "hi"}]}
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-        # A process that ended and was not waited for by anybody yet has no command line.
-        return not Path("/proc").is_dir() or bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+        # One that ended and that nobody has waited for yet is a zombie; its sockets are closed by then, not before.
+        return not Path("/proc").is_dir() or Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
     except (ProcessLookupError, FileNotFoundError):  # it may go between the two
         return False
 
