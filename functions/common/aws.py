@@ -1,7 +1,7 @@
-"""AWS on the event loop: the JSON protocol of its services over connections of our own, signed by botocore.
+"""AWS on the event loop: the JSON protocol of its services over connections and with a signature of our own.
 
 boto3's clients block, so that each call of chat_stream would hold a thread, and that thread the interpreter while a token waits;
-and a call through them takes three times the CPU. Nothing of botocore is imported before `prepare` or the first call.
+and a call through them takes eight times the CPU. Nothing of botocore is imported before `prepare` or the first call.
 """
 
 import asyncio
