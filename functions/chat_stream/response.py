@@ -50,7 +50,7 @@ class EventStreamResponse:
 class _Drain:
     """Writes the log's frames in the loop's next round: those that all streams had to read first, then those to write.
 
-    Readers are woken once for several writes then, and one kind of work at a time is quicker: a sixth less CPU a token with 50
+    Readers are woken once for several writes then, and one kind of work at a time is quicker: a tenth less CPU a token with 50
     streams. A callback does it, a task would cost more. `run` is there for what cannot be done at once: a write that waits for a
     slow reader, and the end.
     """
