@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
+from functions.common import connections as connections_module
 from functions.common.connections import Connection, Connections, Origin
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -67,6 +68,32 @@ async def test_a_connection_serves_one_request_after_the_other() -> None:
         assert [await ask() for _ in range(3)] == [b"ok"] * 3
         assert [*await asyncio.gather(ask(), ask())] == [b"ok"] * 2
     assert served == [4, 1], "the second connection is for the request that met a busy one"
+
+
+async def test_connections_that_lie_idle_are_closed_each_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "_KEPT_S", 0.2)
+    open_ones: set[object] = set()
+    all_closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.add(writer)
+        try:
+            while True:
+                await answer(reader, writer)
+        finally:
+            open_ones.discard(writer)
+            if not open_ones:
+                all_closed.set()
+
+    async with service(serve) as ask:
+        await asyncio.gather(ask(), ask())
+        for _ in range(4):  # one of the two stays in use
+            await asyncio.sleep(0.08)
+            await ask()
+        assert len(open_ones) == 1
+        async with asyncio.timeout(5):
+            await all_closed.wait()
+        assert await ask() == b"ok"
 
 
 async def test_an_idle_connection_that_was_closed_is_not_an_outage() -> None:
@@ -133,12 +160,14 @@ async def test_an_answer_before_the_request_was_read_is_taken_for_one() -> None:
     await server.wait_closed()
 
 
-async def test_an_answer_that_takes_too_long_is_given_up_with_its_connection() -> None:
+@pytest.mark.parametrize("said", [b"", ANSWER[:-1], b"HTTP/1.1 200 OK\r\n\r\nok"], ids=["nothing", "a part", "no length"])
+async def test_an_answer_that_takes_too_long_is_given_up_with_its_connection(said: bytes) -> None:
+    """One that ends with its connection is not whole because we closed that."""
     closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\nhi")
-        writer.write(ANSWER[:-1])
+        writer.write(said)
         try:
             await reader.read()
         finally:
