@@ -1,6 +1,7 @@
 """Connections to AWS: kept, asked again when the other side had closed them, given up in time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -94,6 +95,55 @@ async def test_connections_that_lie_idle_are_closed_each_in_its_time(monkeypatch
         async with asyncio.timeout(5):
             await all_closed.wait()
         assert await ask() == b"ok"
+
+
+async def test_one_that_lay_idle_too_long_while_the_loop_stood_still_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "_KEPT_S", 0.2)
+    served: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(0)
+        while True:
+            await answer(reader, writer)
+            served[-1] += 1
+
+    async with service(serve) as ask:
+        await ask()
+        time.sleep(0.25)  # noqa: ASYNC251 - as a frozen process does
+        await ask()  # before the loop has come to any timer
+    assert served == [1, 1]
+
+
+async def test_the_time_for_an_answer_ends_with_it() -> None:
+    served: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(0)
+        while True:
+            await answer(reader, writer)
+            served[-1] += 1
+
+    async with service(serve) as ask:
+        await ask()
+        await asyncio.sleep(0.6)
+        await ask()
+    assert served == [2]
+
+
+async def test_a_kept_connection_that_does_not_answer_is_given_up_and_not_asked_again() -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await answer(reader, writer)
+        await reader.read()
+
+    async with service(serve) as ask:
+        await ask()
+        with pytest.raises(httpx2.ReadTimeout):
+            await ask()
+    assert asked == 1
 
 
 async def test_an_idle_connection_that_was_closed_is_not_an_outage() -> None:

@@ -48,6 +48,19 @@ def test_mixed_line_endings_and_any_cuts(endings: list[str], cuts: list[int]) ->
     assert decode(chunks) == MESSAGES
 
 
+@pytest.mark.parametrize(
+    "before", [b"", b"\n", b": note\n\n", b"id: 7\n\n", b"data: a\n", b"data: a\r", b"data: a\r\r", b"event: e\n", b"data: a"]
+)
+@pytest.mark.parametrize(
+    "read", [b"data: x\n\n", b"data: \n\n", b"data: x\r\n\n", b"data: x\rdata: y\n\n", b"data:x\n\n", b"data\n\n"]
+)
+@pytest.mark.parametrize("after", [b"data: z\n\n", b"\ndata: z\n\n", "\ufeffdata: z\n\n".encode()])
+def test_a_read_that_is_one_message_means_what_its_bytes_do(before: bytes, read: bytes, after: bytes) -> None:
+    chunks = [before, read, after]
+
+    assert decode(chunks) == decode([bytes([byte]) for byte in b"".join(chunks)])
+
+
 def test_an_unfinished_message_is_not_dispatched() -> None:
     assert decode([b"data: a\n"]) == []
 
