@@ -259,6 +259,7 @@ class Recorder:
             await self._table.checkpoint(self._head, self._saved + 1, fresh)
             del self._log.unsaved[: len(fresh)]
             self._saved += len(fresh)
+            self._log.stored(self._saved)
         elif now - self._wrote_at >= HEARTBEAT_S:
             await self._table.heartbeat(self._head)
         else:

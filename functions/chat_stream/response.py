@@ -19,20 +19,29 @@ SERVER_SEND: Final = "chat_stream.send"
 
 
 class EventStreamResponse:
-    """Drains `log` from its first frame to its close.
+    """Drains `log` from its first frame to its close; of what it has not sent, nothing leaves the log.
 
     `source` is a task that fills the log for this response alone (a replay): it ends when the client leaves. A running turn is
     no such task and is never passed here.
     """
 
+    sent = 0
+
     def __init__(self, log: EventLog, keepalive_s: float, source: "asyncio.Task[None] | None" = None) -> None:
         self._log = log
         self._keepalive_s = keepalive_s
         self._source = source
+        log.listen(self)
+
+    def on_change(self) -> None:
+        """Nothing is sent yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
-        drain = _Drain(self._log, scope.get(SERVER_SEND, send), self._keepalive_s)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
+            drain = _Drain(self._log, scope.get(SERVER_SEND, send), self._keepalive_s)
+        finally:
+            self._log.unlisten(self)
         if self._source is None:
             await drain.run()
             return
@@ -60,7 +69,7 @@ class _Drain:
         self._log = log
         self._send = send
         self._keepalive_s = keepalive_s
-        self._sent = 0
+        self.sent = 0
         self._wrote_at = self._loop.time()
         self._keepalive_due = False
         self._scheduled = False
@@ -68,10 +77,10 @@ class _Drain:
         self._error: Exception | None = None
         self._idle: asyncio.Future[None] | None = None
         self._timer = self._loop.call_later(keepalive_s, self._watch)
+        log.listen(self)
 
     async def run(self) -> None:
         """Returns when the log is closed and all of it is written. Raises what the server's `send` raised."""
-        self._log.listen(self._on_change)
         try:
             while True:
                 self._write()
@@ -87,14 +96,14 @@ class _Drain:
                     await self._idle
         finally:
             self._timer.cancel()
-            self._log.unlisten(self._on_change)
+            self._log.unlisten(self)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @property
     def _over(self) -> bool:
-        return self._log.closed and self._sent == len(self._log.frames)
+        return self._log.closed and not self._log.after(self.sent)
 
-    def _on_change(self) -> None:
+    def on_change(self) -> None:
         """Called by the log."""
         if not self._scheduled:
             self._scheduled = True
@@ -124,11 +133,11 @@ class _Drain:
             self._waiting = _Begun(steps, waited_for)
 
     def _next(self) -> bytes:
-        frames, sent = self._log.frames, self._sent
         due, self._keepalive_due = self._keepalive_due, False
-        if len(frames) > sent:
-            self._sent, self._wrote_at = len(frames), self._loop.time()
-            return frames[sent] if self._sent == sent + 1 else b"".join(frames[sent:])
+        if frames := self._log.after(self.sent):
+            self.sent += len(frames)
+            self._wrote_at = self._loop.time()
+            return frames[0] if len(frames) == 1 else b"".join(frames)
         return sse.KEEPALIVE if due else b""
 
     def _watch(self) -> None:
@@ -136,7 +145,7 @@ class _Drain:
         now = self._loop.time()
         if now >= self._wrote_at + self._keepalive_s:
             self._keepalive_due, self._wrote_at = True, now
-            self._on_change()
+            self.on_change()
         self._timer = self._loop.call_at(self._wrote_at + self._keepalive_s, self._watch)
 
 

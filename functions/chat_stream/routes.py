@@ -54,11 +54,12 @@ class Routes:
         body = read_body(await read_json_bytes(request, settings.limits), settings.limits)
         asked = turn_request(body, conversation_id, caller, self.buds, settings.limits, iso(time.time()))
         turn = self.turns.start(asked, deadline)
-        if turn is None:
+        if turn is None or turn.log.dropped:
             return self._replay(asked.head.turn_id, caller, after=0)
+        response = EventStreamResponse(turn.log, settings.timing.keepalive_s)
         for _ in range(_ROUNDS_TO_MODEL):
             await asyncio.sleep(0)
-        return EventStreamResponse(turn.log, settings.timing.keepalive_s)
+        return response
 
     async def turn(self, request: Request, caller: Caller) -> Answer:
         """`GET /api/turns/{turn_id}`: how the turn stands."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from io import StringIO
 from typing import Final
 
 from functions.chat_stream import errors
@@ -76,8 +77,8 @@ class Turn:
         )
         self._model_sent = Moment()
         self._completion: Completion | None = None
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
+        self._content = StringIO()
+        self._reasoning = StringIO()
         self._room = limits.answer_bytes
         self._began = self._loop.time()
         self._first_piece: float | None = None
@@ -174,7 +175,7 @@ class Turn:
 
     def _add(self, piece: Piece) -> None:
         if piece.content:
-            (self._content if isinstance(piece, Token) else self._reasoning).append(piece.content)
+            (self._content if isinstance(piece, Token) else self._reasoning).write(piece.content)
             for part in (piece,) if len(piece.content) <= MOST_CHARS else _parts(piece):
                 self.log.append(part)
 
@@ -226,8 +227,8 @@ class Turn:
 
     async def _save(self, ending: Ending) -> bool:
         answer = Answer(
-            content="".join(self._content),
-            reasoning="".join(self._reasoning),
+            content=self._content.getvalue(),
+            reasoning=self._reasoning.getvalue(),
             status=ending.status,
             finish_reason=ending.finish_reason,
             usage=self._completion.usage if self._completion else None,
@@ -247,7 +248,7 @@ class Turn:
         if self._last_piece is None:
             return Usage(input_tokens=0, output_tokens=0, total_tokens=0)
         asked = _estimate(message["content"] for message in self._request.prompt)
-        answered = _estimate([*self._content, *self._reasoning])
+        answered = _estimate((self._content.getvalue(), self._reasoning.getvalue()))
         return Usage(input_tokens=asked, output_tokens=answered, total_tokens=asked + answered)
 
     def _receipt_wait(self) -> float:
@@ -255,7 +256,7 @@ class Turn:
 
     def _terminal(self, ending: Ending, error: errors.TurnFailed | None, news: News | None, durable: bool) -> Event:
         if error is not None:
-            return _failure(error, partial=durable and bool(self._content))
+            return _failure(error, partial=durable and self._content.tell() > 0)
         return Complete(
             turn_id=self.head.turn_id,
             conversation_id=(news.conversation_id if news else None) if self.head.new else self.head.conversation_id,

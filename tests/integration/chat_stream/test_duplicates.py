@@ -1,10 +1,12 @@
 """The same turn sent twice: one model call that counts, one stored turn, the same answer for both."""
 
+import gc
 import threading
 import time
 
 import pytest
 
+from functions.chat_stream.event_log import EventLog
 from functions.common.ids import new_id
 from infra.resources import TURNS
 from local.model.script import done, finish, pause, token, tokens
@@ -38,6 +40,24 @@ def test_posted_again_while_it_runs_both_see_the_same_events(chat_system: System
     first, second = at_once(chat_system.api, chat_system.api, turn_id)
 
     assert [seen.event for seen in second.events] == [seen.event for seen in first.events]
+    assert len(chat_system.model.requests) == 1
+
+
+def test_posted_again_when_its_beginning_has_left_memory_it_is_seen_whole(chat_system: System) -> None:
+    """What is stored and was sent is not kept (`EventLog.stored`): the second response reads it from the table."""
+    chat_system.persisting()
+    turn_id = new_id()
+    chat_system.model.plays(tokens(*(f"{number} " for number in range(40)), delay_s=0.1), finish(), done())
+    seen: list[Stream] = []
+    talking = threading.Thread(target=lambda: seen.append(chat_system.api.post(body(turn_id))))
+    talking.start()
+    until(lambda: any(type(one) is EventLog and one.dropped > 5 for one in gc.get_objects()))
+
+    again = chat_system.api.post(body(turn_id))
+    talking.join(20)
+
+    (first,) = seen
+    assert [(one.id, one.event) for one in again.events] == [(one.id, one.event) for one in first.events]
     assert len(chat_system.model.requests) == 1
 
 

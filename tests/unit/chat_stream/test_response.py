@@ -71,6 +71,33 @@ async def test_frames_are_written_in_the_loops_next_round() -> None:
     assert [message.get("more_body") for message in server.sent] == [None, True, True, True, False]
 
 
+async def test_of_what_a_response_has_not_sent_nothing_leaves_the_log() -> None:
+    log, server = EventLog(), Server()
+    log.extend([Token("a"), Token("b")])
+    response = EventStreamResponse(log, 10.0)
+    log.stored(2)
+    assert log.dropped == 0, "it has not begun"
+
+    running = asyncio.create_task(response({}, never, server.send))
+    await settled()
+    log.stored(2)
+    assert log.dropped == 2
+    server.room.clear()
+    log.append(Token("c"))
+    await settled()
+    log.append(Token("d"))
+    await settled()
+    log.stored(4)
+    assert log.dropped == 3, "the server has not taken the last"
+    server.room.set()
+    log.close()
+    await running
+
+    assert b"".join(server.bodies) == b"".join(sse.encode(number, Token(text)) for number, text in enumerate("abcd", 1))
+    log.stored(4)
+    assert log.frames == []
+
+
 async def test_what_was_there_before_goes_out_in_one_write() -> None:
     log, server = EventLog(), Server()
     log.extend([Token("a"), Token("b")])

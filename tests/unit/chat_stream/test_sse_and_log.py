@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -51,25 +50,56 @@ def test_each_event_looks_as_the_contract_has_it(event: object, document: dict[s
     assert json.loads(frame.split(b"data: ", 1)[1]) == document
 
 
-def test_every_listener_of_a_log_hears_of_each_frame_and_of_the_close_until_it_leaves() -> None:
+class Listening:
+    """A reader that has sent what it is told it has."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.sent = 0
+        self.heard: list[int] = []
+        self._log = log
+        log.listen(self)
+
+    def on_change(self) -> None:
+        self.heard.append(self._log.next_id)
+
+
+def numbers(frames: list[bytes]) -> list[int]:
+    return [int(frame.partition(b"\n")[0].removeprefix(b"id: ")) for frame in frames]
+
+
+def test_every_reader_of_a_log_hears_of_each_frame_and_of_the_close_until_it_leaves() -> None:
     log = EventLog(first=5)
-    heard: dict[str, list[int]] = {"one": [], "other": []}
-
-    def hears(name: str) -> Callable[[], None]:
-        return lambda: heard[name].append(len(log.frames))
-
-    one, other = hears("one"), hears("other")
-    log.listen(one)
-    log.listen(other)
+    one, other = Listening(log), Listening(log)
     log.append(Token("a"))
     log.unlisten(other)
     log.extend([Token("b"), Token("c")])
     log.close()
 
-    assert heard == {"one": [1, 3, 3], "other": [1]}
-    assert [frame.partition(b"\n")[0] for frame in log.frames] == [b"id: 5", b"id: 6", b"id: 7"]
-    assert log.next_id == 8
+    assert (one.heard, other.heard) == ([6, 8, 8], [6])
+    assert numbers(log.frames) == [5, 6, 7]
     assert log.unsaved == [Token("a")], "what came from storage is not stored again"
+
+
+def test_what_is_stored_and_sent_to_every_reader_leaves_the_log() -> None:
+    log = EventLog()
+    one, other = Listening(log), Listening(log)
+    for text in "abcdef":
+        log.append(Token(text))
+
+    one.sent, other.sent = 5, 2
+    log.stored(4)
+    assert (log.dropped, numbers(log.frames)) == (2, [3, 4, 5, 6]), "the other one has sent two"
+    other.sent = 5
+    log.stored(4)
+    assert (log.dropped, numbers(log.after(5))) == (4, [6]), "four are stored"
+    log.unlisten(one)
+    log.unlisten(other)
+    log.stored(6)
+    log.append(Token("g"))
+    assert numbers(log.frames) == [7]
+    assert log.after(7) == []
+    with pytest.raises(ValueError, match="gone"):
+        Listening(log)
 
 
 def test_inside_lambda_the_adapters_header_is_the_deadline() -> None:
