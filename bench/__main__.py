@@ -33,7 +33,7 @@ class Effort:
     burst: int = 7
     paced: int = 2
     paced_s: float = 10.0
-    memory_s: float = 5.0
+    memory_s: float = 27.0  # and 2 s to open the streams: answers of 1,450 tokens
     cold: int = 7
     persist_rounds: int = 3
     persist_messages: int = 3_000

@@ -7,7 +7,7 @@ from bench.contenders import Contender, Stage
 from bench.load import stream_many, stream_once
 
 STREAMS: Final = 200
-_PACE_S: Final = 0.2
+_PACE_S: Final = 0.02
 _OPEN_OVER_S: Final = 2.0
 _LOOK_S: Final = 0.1
 
@@ -24,7 +24,7 @@ class Memory(NamedTuple):
 
 
 async def memory(on: Stage, contender: Contender, seconds: float) -> Memory:
-    """Of a process just started; the highest it comes to while all streams are open."""
+    """Of a process just started; the highest it comes to while all streams are open, 50 tokens a second each."""
     await on.pace(0.0, 0.001, 20)
     await stream_once(contender.target)
     idle = contender.process.memory_mb()
