@@ -20,8 +20,10 @@ def test_a_reload_before_the_request_reached_the_server_sends_it_again(
     window = open_window()
     held: list[Route] = []
     window.page.route("**/api/chat", lambda route: held.append(route))
-    window.say("Never arrived")
+    with window.page.expect_request("**/api/chat"):  # it is held; without the wait it might leave after `unroute`
+        window.say("Never arrived")
     window.page.wait_for_function("() => sessionStorage.getItem('chat.new')")
+    assert held
     window.page.unroute("**/api/chat")
     window.page.reload()
 
