@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,9 @@ _PANELS: Final = (
 
 def main() -> None:
     document = json.loads((OUT / "results.json").read_text(encoding="utf-8"))
+    published = json.loads((_IMAGES / "results.json").read_text(encoding="utf-8"))
+    if missing := sorted(_names(published["results"]) - _names(document["results"])):
+        sys.exit(f"the last run lacks what is published ({', '.join(missing[:3])}…): run `make bench-peers`, whole")
     _IMAGES.mkdir(exist_ok=True)
     (_IMAGES / "relays.svg").write_text(bars(_panels(document["results"])), encoding="utf-8")
     imports = icicle(imports_of(_import_times()), "imports of the streaming function")
@@ -40,6 +44,12 @@ def main() -> None:
     table = (OUT / "results.md").read_text(encoding="utf-8")
     page = _DOC.read_text(encoding="utf-8")
     _DOC.write_text(_BETWEEN.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", page), encoding="utf-8")
+
+
+def _names(results: dict[str, Any]) -> set[str]:
+    """Its figures, and those of each contender."""
+    inner = {f"{figure} of {name}" for figure, found in results.items() if isinstance(found, dict) for name in found}
+    return set(results) | inner
 
 
 def _panels(results: dict[str, Any]) -> list[Panel]:
