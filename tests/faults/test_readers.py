@@ -31,6 +31,7 @@ READERS = 8
 
 def alive() -> dict[str, int]:
     """What a turn or a response leaves behind when it leaks."""
+    gc.unfreeze()  # what persist settled for good would not be counted
     gc.collect()
     kinds = [type(one) for one in gc.get_objects()]
     # Not the scripted model's: its connections are kept for the turns to come.

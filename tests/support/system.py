@@ -39,11 +39,13 @@ class System:
         self.sqs: SQSClient = _client("sqs", endpoint)
         self._stack = stack
         self._delivering = threading.Lock()
+        self._serving = threading.Lock()
 
     @property
     def api(self) -> Api:
-        if not hasattr(self, "_api"):
-            self._api = self.serve()
+        with self._serving:  # two threads that ask first at once get the same one
+            if not hasattr(self, "_api"):
+                self._api = self.serve()
         return self._api
 
     def serve(self, **env: str) -> Api:

@@ -1,8 +1,9 @@
 """The same turn sent twice: one model call that counts, one stored turn, the same answer for both."""
 
-import gc
 import threading
 import time
+from collections.abc import Callable
+from unittest import mock
 
 import pytest
 
@@ -50,11 +51,18 @@ def test_posted_again_when_its_beginning_has_left_memory_it_is_seen_whole(chat_s
     chat_system.model.plays(tokens(*(f"{number} " for number in range(40)), delay_s=0.1), finish(), done())
     seen: list[Stream] = []
     talking = threading.Thread(target=lambda: seen.append(chat_system.api.post(body(turn_id))))
-    talking.start()
-    until(lambda: any(type(one) is EventLog and one.dropped > 5 for one in gc.get_objects()))
+    gone = threading.Event()
 
-    again = chat_system.api.post(body(turn_id))
-    talking.join(20)
+    def watched(log: EventLog, count: int, stored: Callable[[EventLog, int], None] = EventLog.stored) -> None:
+        stored(log, count)
+        if log.dropped > 5:
+            gone.set()
+
+    with mock.patch.object(EventLog, "stored", watched):
+        talking.start()
+        assert gone.wait(20)
+        again = chat_system.api.post(body(turn_id))
+        talking.join(20)
 
     (first,) = seen
     assert [(one.id, one.event) for one in again.events] == [(one.id, one.event) for one in first.events]
