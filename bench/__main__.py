@@ -13,7 +13,7 @@ from bench import peers, report
 from bench.artefacts import artefacts, packages
 from bench.contenders import Contender, Stage, product, relay, stage
 from bench.figures import cold_start, cpu, latency, memory, persist, table
-from bench.goals import PRODUCT, SLOW, medians
+from bench.goals import PRODUCT, SLOW, Samples
 from bench.load import StreamFailed, stream_once
 from bench.processes import OUT, Unmeasurable, check_machine, other_core, pinned
 from infra.package.uv import PackagingError
@@ -21,7 +21,6 @@ from infra.package.uv import PackagingError
 _AWS_S: Final = 0.005
 _SLOW_AWS_S: Final = 2.0
 PARTS: Final = ("memory", "latency", "cpu", "cold", "persist", "table")
-_Results = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Effort:
     latency: int = 30
     slow: int = 30
     burst: int = 7
-    paced: int = 2
+    paced: int = 4
     paced_s: float = 10.0
     memory_s: float = 27.0  # and 2 s to open the streams: answers of 1,450 tokens
     cold: int = 7
@@ -44,13 +43,13 @@ QUICK: Final = Effort(10, 5, 2, 1, 3.0, 2.0, 2, 1, 1_000, 6)
 
 
 class Run:
-    """One run, with the results so far."""
+    """One run, with its samples so far: by figure and contender, one a round."""
 
     def __init__(self, on: Stage, effort: Effort, with_peers: bool) -> None:
         self._on = on
         self._effort = effort
         self._with_peers = with_peers
-        self.results: _Results = {}
+        self.samples: dict[str, Samples] = {}
 
     def of(self, parts: Sequence[str]) -> None:
         if {"memory", "latency", "cpu"} & set(parts):
@@ -77,58 +76,55 @@ class Run:
                 contender.process.end()
 
     async def _relays(self, contenders: list[Contender], parts: Sequence[str]) -> None:
-        on, effort, results = self._on, self._effort, self.results
+        on, effort, samples = self._on, self._effort, self.samples
         *quick, slow = contenders
         rivals = [contender for contender in quick if contender.name != "database_first"]
         if "memory" in parts:
             for contender in rivals:
                 _say(f"memory: {contender.name}, {memory.STREAMS} streams")
                 found = await memory.memory(on, contender, effort.memory_s)
-                results.setdefault("memory_idle_mb", {})[contender.name] = round(found.idle_mb, 1)
-                results.setdefault("memory_200_mb", {})[contender.name] = round(found.open_mb, 1)
+                samples.setdefault("memory_idle_mb", {})[contender.name] = [found.idle_mb]
+                samples.setdefault("memory_200_mb", {})[contender.name] = [found.open_mb]
         if "latency" in parts:
             await on.pace(0.0, 0.0, 20)
             for contender in contenders:
                 await stream_once(contender.target)
             _say(f"time to the first token: {effort.latency} rounds")
-            results["added_ttft_ms"] = medians(await latency.added_ttft(on, quick, effort.latency))
+            samples["added_ttft_ms"] = await latency.added_ttft(on, quick, effort.latency)
             _say(f"the same with SQS and DynamoDB at {_SLOW_AWS_S:g} s")
             pair = [next(contender for contender in quick if contender.name == PRODUCT), slow]
-            results["added_ttft_left_ms"] = medians(await latency.added_ttft_left(on, pair, effort.slow, between_s=0.3))
+            samples["added_ttft_left_ms"] = await latency.added_ttft_left(on, pair, effort.slow, between_s=0.3)
         if "cpu" in parts:
             _say(f"CPU per token, burst: {effort.burst} rounds")
-            results["cpu_burst_us"] = medians(await cpu.burst(on, rivals, effort.burst, answers=3))
+            samples["cpu_burst_us"] = await cpu.burst(on, rivals, effort.burst, answers=3)
             _say(f"CPU per token, {cpu.PACED_STREAMS} streams of {effort.paced_s:g} s: {effort.paced} rounds")
-            results["cpu_paced_us"] = medians(await cpu.paced(on, rivals, effort.paced, effort.paced_s))
-            results["streams_per_core"] = {name: 1e6 * cpu.PACED_DELAY_S / us for name, us in results["cpu_paced_us"].items()}
+            samples["cpu_paced_us"] = await cpu.paced(on, rivals, effort.paced, effort.paced_s)
 
     def _cold(self) -> None:
         _say("the packages")
-        self.results["zip_mb"] = {name: package.zip.stat().st_size / 1e6 for name, package in packages().items()}
+        self.samples["zip_mb"] = {name: [package.zip.stat().st_size / 1e6] for name, package in packages().items()}
         made = artefacts()
         _say(f"cold starts: {self._effort.cold} rounds")
         found = asyncio.run(cold_start.cold_starts(self._on, made, self._effort.cold))
-        self.results["cold_start_ms"] = medians(found._asdict())
+        self.samples["cold_start_ms"] = found._asdict()
 
     def _storage(self, parts: Sequence[str]) -> None:
         on, effort = self._on, self._effort
         if "persist" in parts:
-            told = self.results["persist"] = {}
+            told = self.samples["persist"] = {}
             for batch in (10, 100):
                 _say(f"persist: {effort.persist_messages} messages in batches of {batch}")
-                found = persist.storing(on, effort.persist_messages, batch, effort.persist_rounds)
-                for name, of in found.items():
-                    end = str(batch) if name == persist.PERSIST else f"{batch}_{name}"
-                    told |= {f"per_second_{end}": of.per_second, f"cpu_us_{end}": of.cpu_us}
+                told |= persist.storing(on, effort.persist_messages, batch, effort.persist_rounds)
         contender = product(on, on.aws)
         with contender.process:
             asyncio.run(stream_once(contender.target))
             if "persist" in parts:
                 _say(f"from SQS to `conversationCreated`: {effort.lag} turns")
-                told["lag_ms"] = medians({"lag": asyncio.run(persist.lag_ms(on, contender, effort.lag))})["lag"]
+                told["lag_ms"] = asyncio.run(persist.lag_ms(on, contender, effort.lag))
             if "table" in parts:
                 _say("the small table: a turn of 30 s")
-                self.results["table_30_s"] = dict(asyncio.run(table.table_use(on, contender))._asdict())
+                use = asyncio.run(table.table_use(on, contender))
+                self.samples["table_30_s"] = {name: [count] for name, count in use._asdict().items()}
 
 
 _began = time.monotonic()
@@ -153,7 +149,7 @@ def main(arguments: list[str]) -> None:
             run.of(given.only or PARTS)
     except (Unmeasurable, PackagingError, StreamFailed) as error:
         sys.exit(f"bench: {error}")
-    print(report.write(run.results, report.machine()))
+    print(report.write(run.samples, report.machine() | (peers.versions() if given.peers else {})))
     _say(f"both tables and the JSON are in {OUT}")
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -79,6 +79,13 @@ def stage(aws_s: float, slow_aws_s: float) -> Iterator[Stage]:
         asyncio.run(control(made.aws.port, "/control", {"delay_s": aws_s}))
         asyncio.run(control(made.slow_aws.port, "/control", {"delay_s": slow_aws_s}))
         yield made
+
+
+def in_turn(contenders: Sequence[Contender], number: int) -> list[Contender]:
+    """The order of a round: each goes there and back, and each two begin with another one."""
+    first = number // 2 % len(contenders)
+    order = [*contenders[first:], *contenders[:first]]
+    return order[::-1] if number % 2 else order
 
 
 def product(on: Stage, aws: Process, name: str = "product") -> Contender:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,22 +26,46 @@ AI_SDK: Final = {"ai": "6.0.326", "@ai-sdk/openai-compatible": "2.0.92"}
 
 
 def install() -> None:
-    """Both, unless they are there. Raises Unmeasurable, PackagingError."""
-    if not (_LITELLM / "bin" / "litellm").exists():
-        print(f"installing LiteLLM {LITELLM} into {_LITELLM.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
-        uv.run("venv", "--quiet", "--no-config", "--python", sys.executable, _LITELLM)
-        uv.run("pip", "install", "--quiet", "--no-config", "--python", _LITELLM / "bin" / "python", f"litellm[proxy]=={LITELLM}")
-    if not (_AI_SDK / "node_modules").exists():
-        if shutil.which("npm") is None:
-            raise Unmeasurable("the Vercel AI SDK needs Node.js 20 or newer, with npm, and there is none here")
-        print(f"installing the Vercel AI SDK into {_AI_SDK.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
-        _AI_SDK.mkdir(parents=True, exist_ok=True)
-        (_AI_SDK / "package.json").write_text(json.dumps({"private": True, "type": "module", "dependencies": AI_SDK}))
-        done = subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error"], cwd=_AI_SDK, check=False)  # noqa: S607
-        if done.returncode:
-            shutil.rmtree(_AI_SDK / "node_modules", ignore_errors=True)
-            raise Unmeasurable("npm could not install the Vercel AI SDK")
+    """Both, unless they are there in these versions. Raises Unmeasurable, PackagingError."""
+    _once(_LITELLM, f"LiteLLM {LITELLM}", _install_litellm)
+    _once(_AI_SDK, f"Vercel AI SDK {AI_SDK['ai']} with its provider {AI_SDK['@ai-sdk/openai-compatible']}", _install_ai_sdk)
     (_AI_SDK / "server.mjs").write_bytes(_SCRIPT.read_bytes())
+
+
+def _once(folder: Path, what: str, install_into: Callable[[], None]) -> None:
+    """Leaves in the folder what it was installed for: another version is installed anew."""
+    stamp = folder / "installed.txt"
+    if stamp.is_file() and stamp.read_text() == what:
+        return
+    print(f"installing {what} into {folder.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    install_into()
+    stamp.write_text(what)
+
+
+def _install_litellm() -> None:
+    uv.run("venv", "--quiet", "--no-config", "--python", sys.executable, _LITELLM)
+    uv.run("pip", "install", "--quiet", "--no-config", "--python", _LITELLM / "bin" / "python", f"litellm[proxy]=={LITELLM}")
+
+
+def _install_ai_sdk() -> None:
+    if shutil.which("npm") is None:
+        raise Unmeasurable("the Vercel AI SDK needs Node.js 20 or newer, with npm, and there is none here")
+    _AI_SDK.mkdir(parents=True)
+    (_AI_SDK / "package.json").write_text(json.dumps({"private": True, "type": "module", "dependencies": AI_SDK}))
+    done = subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error"], cwd=_AI_SDK, check=False)  # noqa: S607
+    if done.returncode:
+        raise Unmeasurable("npm could not install the Vercel AI SDK")
+
+
+def versions() -> dict[str, str]:
+    """Of what was installed, and of the Node that runs the second."""
+    node = subprocess.run([_node(), "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603 - a fixed command
+    return {"litellm": LITELLM, "ai": AI_SDK["ai"], "node": node.strip().removeprefix("v")}
+
+
+def _node() -> str:
+    return shutil.which("node") or "node"
 
 
 def all_of_them(on: Stage) -> list[Contender]:
@@ -50,7 +75,7 @@ def all_of_them(on: Stage) -> list[Contender]:
 
 def _ai_sdk(on: Stage) -> Contender:
     port = free_port()
-    command = [shutil.which("node") or "node", str(_AI_SDK / "server.mjs"), str(port)]
+    command = [_node(), str(_AI_SDK / "server.mjs"), str(port)]
     env = on.environment(on.aws) | {"NODE_ENV": "production"}
     return Contender("ai-sdk", Process("ai-sdk", command, env, relay_core(), port, cwd=_AI_SDK), Target(port))
 

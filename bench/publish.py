@@ -1,20 +1,20 @@
-"""`python -m bench.publish`: puts the last run into docs/performance.md, and draws its plots."""
+"""`python -m bench.publish`: puts the last run into docs/performance.md and README.md, and draws its plots."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 from bench.artefacts import artefacts
+from bench.document import DOCS, written
 from bench.plots import Bar, Panel, bars, icicle, imports_of
 from bench.processes import OUT, ROOT
+from bench.report import Document, brief, encode, tables
 
-_DOC: Final = ROOT / "docs" / "performance.md"
-_IMAGES: Final = ROOT / "docs" / "performance"
-_BETWEEN: Final = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+_IMAGES: Final = DOCS / "performance"
+RESULTS: Final = _IMAGES / "results.json"
 _SHORT: Final = {
     "floor": "hand-written (the floor)",
     "product": "streaming-first chat, whole",
@@ -32,18 +32,23 @@ _PANELS: Final = (
 
 
 def main() -> None:
-    document = json.loads((OUT / "results.json").read_text(encoding="utf-8"))
-    published = json.loads((_IMAGES / "results.json").read_text(encoding="utf-8"))
-    if missing := sorted(_names(published["results"]) - _names(document["results"])):
+    last = json.loads((OUT / "results.json").read_text(encoding="utf-8"))
+    published = json.loads(RESULTS.read_text(encoding="utf-8"))
+    if missing := sorted(_names(published["results"]) - _names(last["results"])):
         sys.exit(f"the last run lacks what is published ({', '.join(missing[:3])}…): run `make bench-peers`, whole")
     _IMAGES.mkdir(exist_ok=True)
-    (_IMAGES / "relays.svg").write_text(bars(_panels(document["results"])), encoding="utf-8")
+    RESULTS.write_text(encode(last), encoding="utf-8")
     imports = icicle(imports_of(_import_times()), "imports of the streaming function")
     (_IMAGES / "imports.svg").write_text(imports, encoding="utf-8")
-    (_IMAGES / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    table = (OUT / "results.md").read_text(encoding="utf-8")
-    page = _DOC.read_text(encoding="utf-8")
-    _DOC.write_text(_BETWEEN.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", page), encoding="utf-8")
+    for path, text in pages(last).items():
+        path.write_text(text, encoding="utf-8")
+
+
+def pages(of: Document) -> dict[Path, str]:
+    """What is made of a run's results: the pages with their tables, the plot."""
+    made = {DOCS / "performance.md": {"results": tables(of)}, ROOT / "README.md": {"speed": brief(of)}}
+    texts = {path: written(path.read_text(encoding="utf-8"), blocks) for path, blocks in made.items()}
+    return {**texts, _IMAGES / "relays.svg": bars(_panels(of["results"]))}
 
 
 def _names(results: dict[str, Any]) -> set[str]:

@@ -1,21 +1,24 @@
-"""What a run leaves: results.json, and the tables in Markdown, on the screen and in results.md."""
+"""What a run leaves, results.json, and what is made of it: the tables of docs/performance.md and README.md."""
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bench.goals import Results, Row, rows
-from bench.processes import OUT
+from bench.document import table
+from bench.goals import Results, Samples, medians, rows
+from bench.processes import OUT, ROOT
 
 LABELS: Final = {
     "floor": "asyncio.Protocol, hand-written (the floor)",
     "product": "**streaming-first chat, whole**",
     "parsed": "Starlette + openai SDK, parsed chunks (what everyone writes)",
-    "database_first": "the same, storing before it asks the model",
+    "database_first": "the same, with three writes before it asks the model",
     "ai-sdk": "Vercel AI SDK on Node",
     "litellm": "LiteLLM proxy",
 }
@@ -27,6 +30,19 @@ _COLUMNS: Final = (
     ("memory, idle", "memory_idle_mb", "{:.0f} MB"),
     ("200 streams", "memory_200_mb", "{:.0f} MB"),
 )
+_BRIEF_LABELS: Final = {
+    "product": "**this, whole**",
+    "parsed": "Starlette and the openai SDK, parsed chunks",
+    "ai-sdk": "Vercel AI SDK on Node",
+    "litellm": "LiteLLM's proxy",
+    "database_first": "three writes before it asks the model",
+}
+_BRIEF_COLUMNS: Final = (
+    ("added time to the first token", "added_ttft_ms", "{:.1f} ms"),
+    ("CPU a token, 50 streams", "cpu_paced_us", "{:.0f} µs"),
+    ("memory, 200 streams", "memory_200_mb", "{:.0f} MB"),
+)
+Document = Mapping[str, Any]
 
 
 def machine() -> dict[str, str]:
@@ -37,6 +53,7 @@ def machine() -> dict[str, str]:
     packages = {name: version(name) for name in ("boto3", "openai", "pydantic", "starlette", "uvicorn")}
     return {
         "date": datetime.now(UTC).date().isoformat(),
+        "commit": _commit(),
         "cpu": f"{model.strip()}, {cores} cores",
         "system": f"Linux {platform.release()}",
         "python": platform.python_version(),
@@ -44,40 +61,66 @@ def machine() -> dict[str, str]:
     }
 
 
+def _commit() -> str:
+    """With a plus sign where the files were not as committed."""
+    command = ["git", "describe", "--always", "--abbrev=9", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    return done.stdout.strip() or "not known"
+
+
 def _lines(path: str) -> list[str]:
     return Path(path).read_text(encoding="utf-8").splitlines()
 
 
-def write(results: Results, about: Mapping[str, str]) -> str:
-    """Leaves both files; returns the text."""
+def document(samples: Mapping[str, Samples], about: Mapping[str, str]) -> Document:
+    """`results` are medians, `samples` all that was measured, by figure and contender, in the order of the rounds."""
+    rounded = {figure: {name: [round(one, 4) for one in some] for name, some in of.items()} for figure, of in samples.items()}
+    results = medians(rounded)
+    return {"machine": about, "results": results, "goals": [row._asdict() for row in rows(results)], "samples": rounded}
+
+
+def encode(of: Document) -> str:
+    """JSON, a list of numbers on a line."""
+    text = json.dumps(of, indent=1, ensure_ascii=False)
+    return re.sub(r"\[[-\d.,\s]+\]", lambda found: " ".join(found[0].split()), text) + "\n"
+
+
+def write(samples: Mapping[str, Samples], about: Mapping[str, str]) -> str:
+    """Leaves results.json and results.md in dist/bench; returns the second's text."""
     OUT.mkdir(parents=True, exist_ok=True)
-    document = {"machine": about, "results": results, "goals": [row._asdict() for row in rows(results)]}
-    (OUT / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    text = markdown(results, rows(results), about)
-    (OUT / "results.md").write_text(text, encoding="utf-8")
+    made = document(samples, about)
+    (OUT / "results.json").write_text(encode(made), encoding="utf-8")
+    text = tables(made)
+    (OUT / "results.md").write_text(text + "\n", encoding="utf-8")
     return text
 
 
-def markdown(results: Results, goals: Sequence[Row], about: Mapping[str, str]) -> str:
-    """Both tables and the machine, as docs/performance.md has them."""
+def tables(of: Document) -> str:
+    """The machine, the contenders and the goals, as docs/performance.md has them."""
+    about, results = of["machine"], of["results"]
     said = ", ".join(f"{name} {value}" for name, value in about.items() if name not in {"date", "cpu", "system"})
-    parts = [f"{about['date']}, {about['cpu']}, {about['system']}; {said}.\n"]
-    names = [name for name in LABELS if any(name in results.get(part, {}) for _, part, _ in _COLUMNS)]
-    if names:
-        body = [[LABELS[name], *(_cell(results, part, name, form) for _, part, form in _COLUMNS)] for name in names]
-        parts.append(_table(["in front of the same upstream", *(title for title, _, _ in _COLUMNS)], body))
-    marks = {True: "holds", False: "**does not**", None: "–"}
-    parts.append(
-        _table(["figure", "measured", "goal", ""], [[row.figure, row.measured, row.goal, marks[row.holds]] for row in goals])
-    )
-    return "\n".join(parts)
+    parts = [f"{about['date']}, {about['cpu']}, {about['system']}; {said}."]
+    if any(part in results for _, part, _ in _COLUMNS):
+        parts.append(_contenders(results, "in front of the same upstream", LABELS, _COLUMNS))
+    if goals := rows(results):
+        marks = {True: "holds", False: "**does not**", None: "–"}
+        parts.append(
+            table(["figure", "measured", "goal", ""], [[row.figure, row.measured, row.goal, marks[row.holds]] for row in goals])
+        )
+    return "\n\n".join(parts)
+
+
+def brief(of: Document) -> str:
+    """The contenders, as README.md has them."""
+    return _contenders(of["results"], "", _BRIEF_LABELS, _BRIEF_COLUMNS)
+
+
+def _contenders(results: Results, title: str, labels: Mapping[str, str], columns: Sequence[tuple[str, str, str]]) -> str:
+    names = [name for name in labels if any(name in results.get(part, {}) for _, part, _ in columns)]
+    body = [[labels[name], *(_cell(results, part, name, form) for _, part, form in columns)] for name in names]
+    return table([title, *(head for head, _, _ in columns)], body)
 
 
 def _cell(results: Results, part: str, name: str, form: str) -> str:
     value = results.get(part, {}).get(name)
     return "–" if value is None else form.format(value)
-
-
-def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,7 +1,7 @@
 """`make cost`: prints what a turn costs, and writes docs/cost.md and its plots."""
 
 from bench.cost import report
-from bench.cost.document import DOCS, publish
+from bench.document import DOCS, publish
 
 if __name__ == "__main__":
     publish(DOCS / "cost.md", report.tables(), report.plots())

@@ -1,8 +1,8 @@
 """AWS's list prices in us-east-1, each with its unit, its page, and how it was confirmed; first tiers, no free tier, no discount.
 
 AWS's pricing pages show their figures only to a browser, so each was read from a copy of AWS's Price List API that somebody had
-published with its date (`PRICE_LIST`), from the text of a page (`PAGE`), or agreed upon by several published copies of the page
-without a date of their own (`QUOTED`). Check them against the page before you sign for a budget.
+published with its date (`PRICE_LIST`), or agreed upon by several published copies of the page without a date of their own
+(`QUOTED`). Check them against the page before you sign for a budget.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ class Read(Enum):
     """How a price was confirmed."""
 
     PRICE_LIST = "Price List API, as published"
-    PAGE = "text of the page"
     QUOTED = "quoted from the page by others"
 
 

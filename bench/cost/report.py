@@ -5,9 +5,9 @@ from typing import Final
 
 from bench.cost import idle, managed, model, prices
 from bench.cost.chart import Axis, Line, chart
-from bench.cost.document import table
 from bench.cost.provider import Shape
 from bench.cost.work import TABLES, Work, measure
+from bench.document import table
 from infra.config import Config
 
 LENGTHS: Final = (150, 500, 1450, 4000)  # tokens: 4, 11, 30 and 81 s at 50 a second
@@ -171,7 +171,3 @@ def _usd(usd: float) -> str:
 
 def _streams(mean: float | None) -> str:
     return "never" if mean is None else f"{mean:g}"
-
-
-def _exact(usd: float) -> str:
-    return f"{usd:.10f}".rstrip("0").rstrip(".")

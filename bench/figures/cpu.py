@@ -5,13 +5,12 @@ import gc
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from bench.contenders import Contender, Stage
-from bench.figures.latency import Samples
+from bench.contenders import Contender, Stage, in_turn
+from bench.goals import PACED_DELAY_S, Samples
 from bench.load import Stream, StreamFailed, stream_many, stream_once
 
 ANSWER_TOKENS: Final = 2_000
 PACED_STREAMS: Final = 50
-PACED_DELAY_S: Final = 0.01
 _SETTLE_S: Final = 0.15
 
 
@@ -42,7 +41,7 @@ Load = Callable[[Contender], Awaitable[list[Stream]]]
 async def _rounds(contenders: Sequence[Contender], rounds: int, load: Load, tokens: int) -> Samples:
     spent: Samples = {contender.name: [] for contender in contenders}
     for number in range(rounds):
-        for contender in contenders if number % 2 == 0 else reversed(contenders):
+        for contender in in_turn(contenders, number):
             spent[contender.name].append(await _cost_us(contender, load, tokens))
     return spent
 

@@ -2,26 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
-from statistics import median
 from typing import Final
 
-from bench.contenders import Contender, Stage
+from bench.contenders import Contender, Stage, in_turn
+from bench.goals import Samples
 from bench.load import Stream, Target, connect
 
 _MODEL_TTFT_S: Final = 0.05
 _PACE_S: Final = 0.005
 _TOKENS: Final = 20
 _BETWEEN_S: Final = 0.02
-Samples = dict[str, list[float]]
 
 
 async def added_ttft(on: Stage, contenders: Sequence[Contender], rounds: int) -> Samples:
-    """Milliseconds by contender, one a round. Within a round each is asked once, every round begins with another."""
+    """Milliseconds by contender, one a round. Within a round each is asked once."""
     await on.pace(_MODEL_TTFT_S, _PACE_S, _TOKENS)
     added: Samples = {contender.name: [] for contender in contenders}
     for number in range(rounds):
-        turn = number % len(contenders)
-        for contender in [*contenders[turn:], *contenders[:turn]]:
+        for contender in in_turn(contenders, number):
             direct = await _first(on.direct)
             relayed = await _first(contender.target)
             added[contender.name].append((relayed.ttft_s - direct.ttft_s) * 1000)
@@ -33,7 +31,7 @@ async def added_ttft_left(on: Stage, contenders: Sequence[Contender], rounds: in
     await on.pace(_MODEL_TTFT_S, _PACE_S, _TOKENS)
     added: Samples = {contender.name: [] for contender in contenders}
     for number in range(rounds):
-        for contender in contenders if number % 2 == 0 else reversed(contenders):
+        for contender in in_turn(contenders, number):
             direct = await _first(on.direct)
             relayed = await _first(contender.target, leave=True)
             added[contender.name].append((relayed.ttft_s - direct.ttft_s) * 1000)
@@ -51,7 +49,3 @@ async def _first(target: Target, leave: bool = False) -> Stream:
         stream.leave()
     await stream.ended
     return stream
-
-
-def typical(samples: Sequence[float]) -> float:
-    return median(samples)

@@ -13,14 +13,10 @@ _LOOK_S: Final = 0.1
 
 
 class Memory(NamedTuple):
-    """MB, and KB for each of the streams open."""
+    """MB."""
 
     idle_mb: float
     open_mb: float
-
-    @property
-    def per_stream_kb(self) -> float:
-        return (self.open_mb - self.idle_mb) * 1024 / STREAMS
 
 
 async def memory(on: Stage, contender: Contender, seconds: float) -> Memory:

@@ -3,41 +3,35 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bench.contenders import Contender, Stage
-from bench.load import control, stream_once
+from bench.goals import Samples
+from bench.load import StreamFailed, control, stream_once
 from bench.processes import OUT, ROOT, other_core, pinned, relay_core
 from functions.common.ids import new_id
 
 _MODULE: Final = "bench.servers.persister"
 _PACE_S: Final = 0.02
 _TOKENS: Final = 30
-PERSIST: Final = "persist"
 
 
-class Storing(NamedTuple):
-    """Of one worker with batches of `batch` messages."""
+def storing(on: Stage, messages: int, batch: int, rounds: int) -> Samples:
+    """Of one worker with batches of `batch` messages, a sample a round, each of a process of its own.
 
-    batch: int
-    per_second: float
-    cpu_us: float
-
-
-def storing(on: Stage, messages: int, batch: int, rounds: int) -> dict[str, Storing]:
-    """Of persist, and of the same calls with nothing of persist around them: by boto3, and in persist's own way (the floor).
-
-    Medians over the rounds, each a process of its own.
+    `per_second_{batch}` and `cpu_us_{batch}` are persist's; with `_boto3` and `_direct` behind them they are of the same calls
+    with nothing of persist around them, by boto3 and in persist's own way (the floor).
     """
-    told: dict[str, list[dict[str, float]]] = {}
+    told: Samples = {}
     for _ in range(rounds):
-        for name, found in {PERSIST: _run(on, "store", messages, batch), **_run(on, "alone", messages, batch)}.items():
-            told.setdefault(name, []).append(found)
-    return {name: _median(batch, found) for name, found in told.items()}
+        for name, found in {"": _run(on, "store", messages, batch), **_run(on, "alone", messages, batch)}.items():
+            end = f"{batch}_{name}" if name else str(batch)
+            told.setdefault(f"per_second_{end}", []).append(found["messages"] / found["seconds"])
+            told.setdefault(f"cpu_us_{end}", []).append(found["cpu_s"] / found["messages"] * 1e6)
+    return told
 
 
 def _run(on: Stage, mode: str, messages: int, batch: int) -> Any:
@@ -48,16 +42,11 @@ def _run(on: Stage, mode: str, messages: int, batch: int) -> Any:
     return json.loads(done.stdout.splitlines()[-1])  # its metrics come before
 
 
-def _median(batch: int, found: Sequence[Mapping[str, float]]) -> Storing:
-    return Storing(
-        batch,
-        median(one["messages"] / one["seconds"] for one in found),
-        median(one["cpu_s"] / one["messages"] * 1e6 for one in found),
-    )
-
-
 async def lag_ms(on: Stage, contender: Contender, turns: int) -> list[float]:
-    """From SQS's delivery of a turn's beginning to persist, until `conversationCreated` is at the client; a sample a turn."""
+    """From SQS's delivery of a turn's beginning to persist, until `conversationCreated` is at the client; a sample a turn.
+
+    Raises StreamFailed.
+    """
     await on.pace(0.05, _PACE_S, _TOKENS)
     await control(on.aws.port, "/control", {"delay_s": on.aws_s, "receipts": False})
     seen: dict[str, float] = {}
@@ -65,8 +54,9 @@ async def lag_ms(on: Stage, contender: Contender, turns: int) -> list[float]:
         for _ in range(turns):
             turn_id = new_id()
             stream = await stream_once(contender.target.asking(turnId=turn_id))
-            if stream.created_at is not None:
-                seen[turn_id] = stream.created_at
+            if stream.created_at is None:
+                raise StreamFailed(f"{contender.name}: a stream ended without `conversationCreated`")
+            seen[turn_id] = stream.created_at
         delivered = _delivered(told)
     await control(on.aws.port, "/control", {"delay_s": on.aws_s})
     return [(seen[turn_id] - delivered[turn_id]) * 1000 for turn_id in seen]

@@ -1,6 +1,6 @@
 """`make scale`: prints where the deployment breaks first, and writes docs/scale.md and its plots."""
 
-from bench.cost.document import DOCS, publish
+from bench.document import DOCS, publish
 from bench.scale import report
 
 if __name__ == "__main__":

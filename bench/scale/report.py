@@ -7,9 +7,9 @@ from math import ceil, floor, log10
 from typing import Final
 
 from bench.cost.chart import Axis, Line, chart
-from bench.cost.document import table
 from bench.cost.provider import Shape
 from bench.cost.work import measure
+from bench.document import table
 from bench.scale.demand import Load, Turn
 from bench.scale.quotas import GROWTH_WINDOW_S, Quotas
 from bench.scale.simulation import Result, Simulation

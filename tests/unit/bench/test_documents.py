@@ -1,11 +1,13 @@
-"""docs/cost.md and docs/scale.md say what the code computes; `make cost` and `make scale` write them anew."""
+"""The pages say what the code computes: `make cost`, `make scale` and `python -m bench.publish` write them anew."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
 
+from bench import goals, publish
 from bench.cost import prices, report
-from bench.cost.document import DOCS, blocks, table, written
+from bench.document import DOCS, blocks, table, written
 from bench.scale import report as scale_report
 
 
@@ -22,6 +24,13 @@ def test_the_page_on_cost_is_what_the_code_prints() -> None:
 @pytest.mark.slow
 def test_the_page_on_scale_is_what_the_code_prints() -> None:
     check("scale.md", scale_report.tables(), scale_report.plots())
+
+
+def test_the_tables_of_speed_are_those_of_the_results_beside_them() -> None:
+    results = json.loads(publish.RESULTS.read_text(encoding="utf-8"))
+    for path, text in publish.pages(results).items():
+        assert path.read_text(encoding="utf-8") == text, path.name
+    assert results["results"] == goals.medians(results["samples"])
 
 
 def test_every_price_names_its_page_and_its_day() -> None:
