@@ -58,7 +58,7 @@ def _memory(results: Results) -> list[Row]:
     each = (full[PRODUCT] - idle[PRODUCT]) * 1024 / 200
     return [
         Row("memory per open stream", f"{each:.0f} KB", "≤ 100 KB", each <= 100),
-        Row("memory of the process, 200 streams of 1,450 tokens", f"{full[PRODUCT]:.0f} MB", "≤ 110 MB", full[PRODUCT] <= 110),
+        Row("memory of the process, 200 streams", f"{full[PRODUCT]:.0f} MB", "≤ 110 MB", full[PRODUCT] <= 110),
     ]
 
 

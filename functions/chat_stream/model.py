@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import httpx2
 import openai
+from openai._models import FinalRequestOptions  # what the client's `request` takes; the SDK names it nowhere else
 from pydantic_core import from_json
 
 from functions.chat_stream import errors
 from functions.chat_stream.deadline import Deadline
-from functions.chat_stream.direct import POUR
+from functions.chat_stream.direct import POUR, DirectClient
 from functions.chat_stream.transport import ASKED, Asked, Transport
 from functions.common.connections import Sink
 from functions.common.events import Reasoning, Token
@@ -32,8 +33,6 @@ _DONE: Final = b"[DONE]"
 _MOST_TOKENS: Final = 100_000_000  # of one completion, prompt included: ten times the longest context on offer
 _PLAYED: Final = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
-_OPTIONS: Final[Any] = {"headers": {"accept-encoding": "identity"}, "security": {"bearer_auth": True}}
-
 Piece = Token | Reasoning
 
 
@@ -43,41 +42,45 @@ class Model:
     def __init__(self, base_url: str, key: Callable[[], Awaitable[str]]) -> None:
         self._base_url = base_url
         self._key = key
-        self._client = self._connect()
+        self._request = FinalRequestOptions.construct(
+            method="post",
+            url=f"{base_url.rstrip('/')}/chat/completions",  # in full: a path would be put together anew for each request
+            headers={"accept-encoding": "identity"},
+            security={"bearer_auth": True},
+        )
+        self._client = self._connect(Transport(), self._key)
 
-    def _connect(self) -> openai.AsyncOpenAI:
+    def _connect(self, transport: httpx2.AsyncBaseTransport, key: Callable[[], Awaitable[str]]) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
-            api_key=self._key,
+            api_key=key,
             base_url=self._base_url,
             max_retries=MAX_RETRIES,
             timeout=httpx2.Timeout(_SOCKET_S, connect=_CONNECT_S),
-            # Redirects would let a provider's answer choose another host for the key.
-            http_client=httpx2.AsyncClient(transport=Transport(), follow_redirects=False),
+            http_client=DirectClient(transport),
         )
 
     async def close(self) -> None:
         await self._client.close()
 
     async def warm(self) -> None:
-        """Plays one answer through a client of the same kind: what it loads and computes on first use is there afterwards.
+        """Plays one answer through another client of the same kind: what it loads and computes on first use is there afterwards.
 
         Opens no connection, and asks for no key.
         """
         "localhost".encode("idna")  # a codec that the first connection would load
-        played = httpx2.AsyncClient(transport=_PlayedTransport())
-        async with openai.AsyncOpenAI(api_key="none", base_url=self._base_url, http_client=played) as client:
+        async with self._connect(_PlayedTransport(), _no_key) as client:
             prompt = [{"role": "user", "content": "hi"}]
             played_to = Asked(asyncio.Event(), Deadline.after(_SOCKET_S))
-            await Completion(client, "none", prompt, None, played_to).relay(lambda _: None)
+            await Completion(client, self._request, "none", prompt, None, played_to).relay(lambda _: None)
 
     async def drop_connections(self) -> None:
         """Closes every connection: none may cross a snapshot."""
         await self._client.close()
-        self._client = self._connect()
+        self._client = self._connect(Transport(), self._key)
 
     def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, asked: Asked) -> "Completion":
         """A completion to be read once."""
-        return Completion(self._client, model, prompt, temperature, asked)
+        return Completion(self._client, self._request, model, prompt, temperature, asked)
 
 
 class Completion:
@@ -86,12 +89,14 @@ class Completion:
     def __init__(
         self,
         client: openai.AsyncOpenAI,
+        request: FinalRequestOptions,
         model: str,
         prompt: Sequence[Mapping[str, str]],
         temperature: float | None,
         asked: Asked,
     ) -> None:
-        self._client, self._model, self._prompt, self._temperature, self._asked = client, model, prompt, temperature, asked
+        self._client, self._request, self._asked = client, request, asked
+        self._model, self._prompt, self._temperature = model, prompt, temperature
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._decoder = SSEDecoder()
@@ -113,16 +118,11 @@ class Completion:
             **({} if self._temperature is None else {"temperature": self._temperature}),
         }
         try:
-            # The method for any endpoint: `chat.completions.create` would look up the types of all messages, for 2 ms.
-            async with await self._client.post(
-                "/chat/completions",
-                body=body,
-                cast_to=object,
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
-                options=_OPTIONS,
-            ) as stream:
-                await _pour(stream.response, lambda data: self._on_read(data, take))
+            # The method below `chat.completions.create`, which would look up the types of all messages, for 2 ms.
+            request = self._request.model_copy(update={"json_data": body})
+            response = await self._client.request(httpx2.Response, request, stream=True)
+            async with aclosing(response) as opened:
+                await _pour(opened, lambda data: self._on_read(data, take))
         except openai.APIStatusError as error:
             raise _by_status(error.status_code) from error
         except openai.APITimeoutError as error:
@@ -172,6 +172,10 @@ class Completion:
             _join(pieces, Token(_text(content)))
         if reason := choice.get("finish_reason"):
             self.finish_reason = _text(reason)
+
+
+async def _no_key() -> str:
+    return "none"
 
 
 class _PlayedTransport(httpx2.AsyncBaseTransport):

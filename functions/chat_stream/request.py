@@ -22,12 +22,15 @@ _SURELY_FITS_BYTES: Final = 150 * 1024  # JSON's worst escape makes one byte six
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A turn that may begin: its head, the messages it adds, and what the model is asked."""
+    """A turn that may begin: what the queue is told of it, and what the model is asked."""
 
-    head: TurnHead
-    new_messages: Sequence[NewMessage]
+    started: TurnStarted
     prompt: Sequence[Mapping[str, str]]
     temperature: float | None
+
+    @property
+    def head(self) -> TurnHead:
+        return self.started.turn
 
 
 def read_body(raw: bytes, limits: Limits) -> ChatBody:
@@ -76,7 +79,7 @@ def turn_request(
         messages=new_messages,
     )
     _check_fits(started)
-    return TurnRequest(started.turn, new_messages, _prompt(bud, body.messages), bud.temperature)
+    return TurnRequest(started, _prompt(bud, body.messages), bud.temperature)
 
 
 def _check_message(index: int, message: ChatMessage, limits: Limits) -> None:
@@ -129,7 +132,9 @@ def _new_messages(body: ChatBody, turn_id: str, caller: Caller, bud: Bud, limits
 
 
 def _check_fits(started: TurnStarted) -> None:
-    size = sum(len(message.content.encode()) + len(json.dumps(message.meta)) for message in started.messages)
+    size = sum(
+        len(message.content.encode()) + len(json.dumps(message.meta) if message.meta else "") for message in started.messages
+    )
     if size > _SURELY_FITS_BYTES:
         try:
             encode(started)

@@ -27,7 +27,7 @@ from functions.chat_stream.transport import Asked
 from functions.chat_stream.turns_table import MOST_CHARS, News, TurnsTable
 from functions.common.events import Complete, ConversationCreated, Event, Failed, PersistPending, Start, Token
 from functions.common.log import get_logger
-from functions.common.records import Answer, FinalStatus, TurnFinished, TurnStarted, Usage
+from functions.common.records import Answer, FinalStatus, TurnFinished, Usage
 from functions.common.times import iso
 
 logger = get_logger("chat_stream")
@@ -67,7 +67,7 @@ class Turn:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._recorder = Recorder(
-            TurnStarted(turn=request.head, messages=list(request.new_messages)),
+            request.started,
             self.log,
             ports.table,
             ports.outbox,

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import time
-import uuid
 from typing import Final
 
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -33,12 +32,13 @@ def derived_id(turn_id: str, user_id: str, what: str) -> str:
     that never spoke still agree. The user is part of it: another user's turn of the same id names other things.
     """
     digest = hashlib.sha256(f"{turn_id}\n{what}\n{user_id}".encode()).digest()
-    parsed = uuid.UUID(turn_id)
-    milliseconds = parsed.int >> 80 if parsed.version == 7 else int.from_bytes(digest[10:15], "big")
+    version7 = turn_id[14] == "7" and turn_id[19] in "89ab"
+    milliseconds = int(turn_id[:8] + turn_id[9:13], 16) if version7 else int.from_bytes(digest[10:15], "big")
     return _version7(milliseconds, digest[:10])
 
 
 def _version7(milliseconds: int, random: bytes) -> str:
     first = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | int.from_bytes(random[:2], "big") & 0x0FFF
     last = _VARIANT | int.from_bytes(random[2:], "big") & _RANDOM_BITS
-    return str(uuid.UUID(int=first << 64 | last))
+    text = f"{first << 64 | last:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

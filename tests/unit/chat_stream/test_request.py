@@ -30,9 +30,9 @@ def message(role: str, content: str, message_id: str | None = None) -> dict[str,
 def test_a_new_conversation_stores_all_its_messages_in_a_chain() -> None:
     made = request({"messages": [message("assistant", "Hello!"), message("system", "rules"), message("user", "hi")]})
 
-    first, second, third = made.new_messages
-    assert [one.depth for one in made.new_messages] == [0, 1, 2]
-    assert [one.parent_id for one in made.new_messages] == [None, first.id, second.id]
+    first, second, third = made.started.messages
+    assert [one.depth for one in made.started.messages] == [0, 1, 2]
+    assert [one.parent_id for one in made.started.messages] == [None, first.id, second.id]
     assert (made.head.parent_id, made.head.depth, made.head.new) == (third.id, 3, True)
     assert made.head.workspace_id == "alice"
     assert is_uuid(made.head.conversation_id)
@@ -47,7 +47,7 @@ def test_what_follows_the_parent_is_new_and_only_that() -> None:
 
     made = request(body, conversation)
 
-    (new,) = made.new_messages
+    (new,) = made.started.messages
     assert (new.content, new.parent_id, new.depth) == ("c", parent, 2)
     assert (made.head.conversation_id, made.head.new, made.head.workspace_id) == (conversation, False, None)
 
@@ -57,7 +57,7 @@ def test_a_regeneration_adds_nothing() -> None:
 
     made = request({"messages": [message("user", "a", question)], "parentId": question}, new_id())
 
-    assert made.new_messages == []
+    assert made.started.messages == []
     assert (made.head.parent_id, made.head.depth) == (question, 1)
 
 
@@ -84,7 +84,7 @@ def test_another_users_turn_of_the_same_id_names_other_things() -> None:
     mine, theirs = request(body), request(body, caller=Caller("mallory", frozenset()))
 
     assert mine.head.conversation_id != theirs.head.conversation_id
-    assert mine.new_messages[0].id != theirs.new_messages[0].id
+    assert mine.started.messages[0].id != theirs.started.messages[0].id
 
 
 def test_the_digest_tells_content_apart_but_not_the_order_of_keys_or_defaults() -> None:
