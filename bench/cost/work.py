@@ -33,7 +33,7 @@ from functions.common.access import Caller
 from functions.common.aws import DYNAMODB, SQS, Aws, Service
 from functions.common.ids import new_id
 from functions.common.quotas import Quotas
-from functions.common.records import Record, TurnStarted, decode, encode
+from functions.common.records import decode, encode
 from functions.common.times import iso
 from functions.persist import handler, inbox
 from functions.persist.entries import Tables
@@ -227,8 +227,7 @@ _USER: Final = "6b1f0c1e-2f5d-4a53-9b52-5d2a1f0e7c11"  # as long as a Cognito `s
 
 def _beginning() -> str:
     request, _ = _request(_FIRST, conversation=None)
-    record: Record = TurnStarted(turn=request.head, messages=list(request.new_messages))
-    return encode(record)
+    return encode(request.started)
 
 
 @contextmanager
