@@ -18,6 +18,7 @@ RESULTS: Final = _IMAGES / "results.json"
 _SHORT: Final = {
     "floor": "hand-written (the floor)",
     "product": "streaming-first chat, whole",
+    "product-slow-aws": "… SQS and DynamoDB at 2 s",
     "parsed": "openai SDK, parsed",
     "database_first": "database first",
     "ai-sdk": "Vercel AI SDK",

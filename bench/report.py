@@ -17,8 +17,9 @@ from bench.processes import OUT, ROOT
 LABELS: Final = {
     "floor": "asyncio.Protocol, hand-written (the floor)",
     "product": "**streaming-first chat, whole**",
+    "product-slow-aws": "the same, SQS and DynamoDB at 2 s",
     "parsed": "Starlette + openai SDK, parsed chunks (what everyone writes)",
-    "database_first": "the same, with three writes before it asks the model",
+    "database_first": "the parsed relay, with three writes before it asks the model",
     "ai-sdk": "Vercel AI SDK on Node",
     "litellm": "LiteLLM proxy",
 }

@@ -29,7 +29,7 @@ _MODEL_FIRST_S: Final = 0.25
 # enough for a stop within a second.
 _QUICK_S: Final = (0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45)
 _SLOW_S: Final = 0.8
-_SEAL_S: Final = 2.5
+_SEAL_S: Final = 3.5  # longer than the table may take for one call
 
 
 @dataclass(frozen=True, slots=True)

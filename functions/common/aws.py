@@ -33,7 +33,7 @@ class Service:
     connect_s: float = 1.0
 
 
-DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "1.0", 2.0)
+DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "1.0", 3.0)
 SQS: Final = Service("sqs", "AmazonSQS", "1.0", 3.0)
 SECRETS_MANAGER: Final = Service("secretsmanager", "secretsmanager", "1.1", 5.0)
 

@@ -15,7 +15,8 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 
 from functions.common import aws
-from functions.common.aws import ConditionFailed, Refused, Service, StorageUnavailable, TransactionCanceled
+from functions.common.aws import Aws, ConditionFailed, Refused, Service, StorageUnavailable, TransactionCanceled
+from functions.common.session import Session
 from tests.support.aws_requests import Kept, boto3_sends, check_against_boto3, signed_headers, signs_in
 
 KEY = {"pk": {"S": "TURN#ü ☕"}, "sk": {"S": "TURN"}}
@@ -91,6 +92,24 @@ async def test_a_configured_endpoint_is_taken_for_its_service(monkeypatch: pytes
         await wire.call(service, operation, asked)
 
     assert [headers["host"] for _, headers, _ in wire.sent] == ["dynamodb.eu-central-1.amazonaws.com", "localhost:4566"]
+
+
+async def test_a_table_or_queue_that_takes_two_seconds_is_slow_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(2.1)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        assert head.startswith(b"POST / ")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        wire = Aws(Session())
+        answers = await asyncio.gather(wire.call(*CALLS[0]), wire.call(*CALLS[6]))
+        await wire.close()
+
+    assert list(answers) == [{}, {}]
 
 
 async def test_without_a_region_or_credentials_a_call_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
