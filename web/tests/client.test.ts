@@ -87,6 +87,21 @@ it("fills the store with what the new chat shows, and keeps nothing in the outbo
   await eventually(async () => expect(await outbox.all()).toEqual([]));
 });
 
+it("takes what is sent from a page that has not passed over yet to where the chat is", async () => {
+  const client = await visit(newOutbox());
+  server.answers(POST, answered("Hi."));
+  const id = draft(client);
+  client.send(id, "Hello");
+  await eventually(() => expect(client.drafts.store.getState().moved[id]).toBe(CHAT));
+
+  expect(client.send(id, "And now?")).toBe(true);
+  expect(client.send(id, "Twice")).toBe(false); // one turn at a time
+  await eventually(() =>
+    expect(words(client)).toEqual(["user: Hello", "assistant: Hi.", "user: And now?", "assistant: Hi."]),
+  );
+  expect(server.posts().at(-1)?.parentId).toBe(server.posts()[0]?.turnId);
+});
+
 it("sends a message again, as the same turn, when nobody answered", async () => {
   const client = await visit(newOutbox());
   server.answers(POST, (response, asked) => (server.posts().length < 3 ? cut : answered("At last."))(response, asked));

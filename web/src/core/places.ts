@@ -11,10 +11,11 @@ export type Places = ReturnType<typeof createPlaces>;
 export function createPlaces(chats: Chats, drafts: Drafts) {
   const stores = [chats, drafts.chats];
   return {
-    /** The chat of that id; a draft that has moved is found where it is now. */
+    /** The chat of that id; a draft that has moved is found where it is now, though a page may show its copy for a moment more. */
     homeOf: (id: string): Home | null => {
-      const store = stores.find((one) => one.getState().conversations[id]);
-      return store ? { chats: store, id } : null;
+      const at = drafts.store.getState().moved[id] ?? id;
+      const store = stores.find((one) => one.getState().conversations[at]);
+      return store ? { chats: store, id: at } : null;
     },
     /** The chat the server has by that name; a draft that has not moved there is found where it is. */
     homeNamed: (conversationId: string): Home | null => {
