@@ -14,6 +14,7 @@ import httpx2
 from functions.common.connections import Connection, Connections, Origin
 
 POUR: Final = "pour"
+_FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})  # headers that httpx2 writes unless they are given
 _LINGER_S: Final = 1.0  # for the end of a body in which all was said: it comes behind the last event, in a packet of its own
 
 
@@ -72,7 +73,7 @@ class DirectClient(httpx2.AsyncClient):
         """A request of a list of headers (no host, no length), bytes and a timeout; anything else is httpx2's to make."""
         match given:
             case {"content": bytes(content), "headers": list(headers), "timeout": httpx2.Timeout() as timeout, **others}:
-                if not any(others.values()):
+                if not any(others.values()) and _FRAMING.isdisjoint(name.lower() for name, _ in headers):
                     return self._request(method, str(url), headers, content, timeout)
         return super().build_request(method, url, **given)
 
@@ -96,6 +97,8 @@ class DirectClient(httpx2.AsyncClient):
         """The response to it; raises what the transport raises."""
         if self.is_closed:
             raise RuntimeError("the client is closed")
+        if request.url.userinfo:  # of a gateway before the provider: HTTP's own way to sign in takes the place of the key
+            next(httpx2.BasicAuth(request.url.username, request.url.password).auth_flow(request))
         response = await self._way.handle_async_request(request)
         response.request = request
         if not stream:

@@ -42,13 +42,15 @@ class Model:
     def __init__(self, base_url: str, key: Callable[[], Awaitable[str]]) -> None:
         self._base_url = base_url
         self._key = key
+        self._client = self._connect(Transport(), self._key)
+        base = self._client.base_url
         self._request = FinalRequestOptions.construct(
             method="post",
-            url=f"{base_url.rstrip('/')}/chat/completions",  # in full: a path would be put together anew for each request
+            # In full, put together as the client does: of a path, it would do so for each request.
+            url=str(base.copy_with(raw_path=base.raw_path + b"chat/completions")),
             headers={"accept-encoding": "identity"},
             security={"bearer_auth": True},
         )
-        self._client = self._connect(Transport(), self._key)
 
     def _connect(self, transport: httpx2.AsyncBaseTransport, key: Callable[[], Awaitable[str]]) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(

@@ -135,13 +135,14 @@ def test_stopping_a_turn_that_is_over_changes_nothing(chat_system: System) -> No
 
 
 def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> None:
+    turn_id = new_id()
     chat_system.model.plays(token("so far"), pause(30))
     streams: list[Stream] = []
     with serving(settings(chat_system.model.url, TURNS.name, chat_system.queue_url)) as url:
         api = Api(url)
-        talking = threading.Thread(target=lambda: streams.append(api.say("hi")))
+        talking = threading.Thread(target=lambda: streams.append(api.say("hi", turnId=turn_id)))
         talking.start()
-        chat_system.model.wait_for_request()
+        wait_for_event(chat_system, turn_id, 2)  # the token, behind the start
         until(lambda: bool(chat_system.wire.calls("SendMessageBatch")))
     talking.join(10)
     api.close()
@@ -149,7 +150,7 @@ def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> Non
     (stream,) = streams
     assert (stream.last["type"], stream.last["code"], stream.last["partial"]) == ("error", "deadline", True)
     chat_system.persist()
-    conversation_id = chat_system.api.turn(stream.events[0].event["turnId"])["conversationId"]
+    conversation_id = chat_system.api.turn(turn_id)["conversationId"]
     answer = chat_system.messages(conversation_id)[-1]
     assert (answer["content"], answer["status"], answer["error"]) == ("so far", "failed", "deadline")
 

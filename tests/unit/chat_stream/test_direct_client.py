@@ -73,6 +73,37 @@ async def test_anything_but_bytes_is_made_by_httpx2(given: dict[str, object]) ->
     assert made.headers == wanted.headers
 
 
+@pytest.mark.parametrize("name", ["Host", "host", "Content-Length", "Transfer-Encoding"])
+async def test_a_header_that_frames_the_request_is_sent_once_as_it_was_given(name: str) -> None:
+    async with DirectClient(Recorded()) as ours, httpx2.AsyncClient() as theirs:
+        lines = [("x-one", "1"), (name, "7")]
+        made = ours.build_request("POST", "https://example.com/x", headers=lines, content=b"content", timeout=TIMEOUT)
+        wanted = theirs.build_request("POST", "https://example.com/x", headers=lines, content=b"content", timeout=TIMEOUT)
+
+    assert await parts(made) == await parts(wanted)
+    assert made.headers == wanted.headers
+    assert made.headers.get_list(name) == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("address", "authorization"),
+    [
+        ("https://us%40er:p%3Ass@example.com/x", "Basic dXNAZXI6cDpzcw=="),
+        ("https://user@example.com/x", "Basic dXNlcjo="),
+        ("https://example.com/x", "Bearer key"),
+    ],
+)
+async def test_a_name_and_password_in_the_address_sign_in_instead_of_the_key(address: str, authorization: str) -> None:
+    transport = Recorded()
+    async with DirectClient(transport) as client:
+        lines = [("authorization", "Bearer key")]
+        await client.send(client.build_request("POST", address, headers=lines, content=b"", timeout=TIMEOUT))
+
+    (request,) = transport.requests
+    assert request.headers.get_list("authorization") == [authorization]
+    assert request.headers["host"] == "example.com"
+
+
 async def test_no_cookie_is_kept_and_no_redirect_followed() -> None:
     transport = Recorded()
     async with DirectClient(transport) as client:

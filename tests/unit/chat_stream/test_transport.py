@@ -16,10 +16,10 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def provider(serve: Serve) -> AsyncIterator[Model]:
+async def provider(serve: Serve, path: str = "/v1") -> AsyncIterator[Model]:
     """A model client of a server that does as told with each connection."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{path}"
 
     async def key() -> str:
         return "key"
@@ -49,6 +49,31 @@ async def head(reader: asyncio.StreamReader) -> bytes:
     length = next(line for line in lines.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     await reader.readexactly(int(length.partition(b":")[2]))
     return lines
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/chat/completions"),
+        ("/", "/chat/completions"),
+        ("/v1", "/v1/chat/completions"),
+        ("/v1/", "/v1/chat/completions"),
+        ("/v1//", "/v1//chat/completions"),
+        ("/v1#part", "/v1/chat/completions"),
+        ("/a%2Fb c", "/a%2Fb%20c/chat/completions"),
+    ],
+)
+async def test_the_address_asked_is_below_the_provider_s(path: str, asked: str) -> None:
+    lines: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append((await head(reader)).partition(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(CHUNK), CHUNK))
+        writer.close()
+
+    async with provider(serve, path) as model:
+        assert await text(model) == "hi"
+    assert lines == [f"POST {asked} HTTP/1.1".encode()]
 
 
 async def test_the_connection_of_a_turn_that_ended_well_serves_the_next() -> None:
