@@ -145,11 +145,12 @@ def main(arguments: list[str]) -> None:
         if given.peers:
             peers.install()
         with stage(_AWS_S, _SLOW_AWS_S) as on, pinned(other_core()):
+            about = report.machine() | (peers.versions() if given.peers else {}) | ({"quick": "yes"} if given.quick else {})
             run = Run(on, QUICK if given.quick else Effort(), given.peers)
             run.of(given.only or PARTS)
     except (Unmeasurable, PackagingError, StreamFailed) as error:
         sys.exit(f"bench: {error}")
-    print(report.write(run.samples, report.machine() | (peers.versions() if given.peers else {})))
+    print(report.write(run.samples, about))
     _say(f"both tables and the JSON are in {OUT}")
 
 

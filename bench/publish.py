@@ -34,12 +34,14 @@ _PANELS: Final = (
 
 def main() -> None:
     last = json.loads((OUT / "results.json").read_text(encoding="utf-8"))
+    if "quick" in last["machine"]:
+        sys.exit("the last run was a quick one: run `make bench-peers`, whole")
     published = json.loads(RESULTS.read_text(encoding="utf-8"))
     if missing := sorted(_names(published["results"]) - _names(last["results"])):
         sys.exit(f"the last run lacks what is published ({', '.join(missing[:3])}…): run `make bench-peers`, whole")
     _IMAGES.mkdir(exist_ok=True)
-    RESULTS.write_text(encode(last), encoding="utf-8")
     imports = icicle(imports_of(_import_times()), "imports of the streaming function")
+    RESULTS.write_text(encode(last), encoding="utf-8")
     (_IMAGES / "imports.svg").write_text(imports, encoding="utf-8")
     for path, text in pages(last).items():
         path.write_text(text, encoding="utf-8")

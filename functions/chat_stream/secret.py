@@ -37,4 +37,4 @@ class ModelKey:
     async def _fetch_once(self) -> str:
         found = await self._aws.call(SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_id})
         key: str = found["SecretString"]
-        return key
+        return key.strip()  # a secret made from a file often ends with the file's newline

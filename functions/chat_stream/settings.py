@@ -105,7 +105,7 @@ def _required(env: Mapping[str, str], name: str) -> str:
 
 
 def _model(env: Mapping[str, str]) -> ModelSettings:
-    key, secret = env.get("OPENAI_API_KEY") or None, env.get("MODEL_KEY_SECRET") or None
+    key, secret = env.get("OPENAI_API_KEY", "").strip() or None, env.get("MODEL_KEY_SECRET") or None
     if key is None and secret is None:
         raise ValueError("set OPENAI_API_KEY, or MODEL_KEY_SECRET to the name of the secret that holds the provider's key")
     default = env.get("DEFAULT_MODEL") or "gpt-5-mini"
@@ -115,6 +115,8 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     base_url = env.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
     if not base_url.startswith(("https://", "http://")):
         raise ValueError(f"OPENAI_BASE_URL is {base_url!r}, which is no http or https URL")
+    if "?" in base_url:
+        raise ValueError("OPENAI_BASE_URL has a query, and the path of the completions is put behind it: leave the query out")
     return ModelSettings(base_url, key, secret, default, offered)
 
 

@@ -23,7 +23,7 @@ SAID, ANSWERED, TITLE = "canary in a prompt", "canary in an answer", "canary in 
 def in_secrets_manager(chat_system: System) -> Iterator[None]:
     """The key as a deployment has it."""
     manager = boto3.client("secretsmanager", endpoint_url=chat_system.endpoint)
-    manager.create_secret(Name=NAME, SecretString=KEY)
+    manager.create_secret(Name=NAME, SecretString=f"{KEY}\n")  # as of a file
     yield
     manager.close()
 

@@ -44,6 +44,8 @@ def test_the_client_id_is_the_audience_unless_given() -> None:
         ({"MAX_MESSAGES": "0"}, "MAX_MESSAGES"),
         ({"SETTLE_DELAY_S": "901"}, "SETTLE_DELAY_S"),
         ({"OPENAI_BASE_URL": "api.example/v1"}, "OPENAI_BASE_URL"),
+        ({"OPENAI_BASE_URL": "https://api.example/v1?api-version=1"}, "OPENAI_BASE_URL has a query"),
+        ({"OPENAI_API_KEY": " \n"}, "OPENAI_API_KEY"),
         ({"DEFAULT_MODEL": "a", "MODELS": "b,c"}, "DEFAULT_MODEL"),
         ({"OIDC_ISSUER": "https://id.example"}, "OIDC_AUDIENCE"),
         ({"OIDC_AUDIENCE": "chat"}, "OIDC_ISSUER"),
