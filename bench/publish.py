@@ -62,9 +62,9 @@ def _names(results: dict[str, Any]) -> set[str]:
 
 def _panels(results: dict[str, Any]) -> list[Panel]:
     return [
-        Panel(title, unit, [Bar(_SHORT[name], value, name.startswith("product")) for name, value in results[part].items()])
+        Panel(title, unit, [Bar(_SHORT[name], found[name], name.startswith("product")) for name in _SHORT if name in found])
         for title, unit, part in _PANELS
-        if part in results
+        if (found := results.get(part))
     ]
 
 
