@@ -6,7 +6,6 @@ Both run under the Python that Lambda runs. boto3, which the managed runtime bri
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.processes import ROOT, Process, Unmeasurable, free_port, relay_core
+from bench.tools import TOOLS, installed
 from infra.package import uv
 from infra.package.build import Package, build
 from infra.package.bytecode import interpreter
 from infra.package.recipe import PYTHON, RECIPES, Arch
 
-_TOOLS: Final = ROOT / ".tools" / "bench"
 _ARCH: Final[dict[str, Arch]] = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 _FASTAPI: Final = "fastapi==0.163.2"  # what is locked here stays as locked; this is not
 _NAIVE: Final = ("boto3", "openai", "pydantic", "uvicorn")
@@ -50,7 +49,7 @@ class Artefacts:
 
     def _python3(self) -> Path:
         """A folder in which `python3`, as run.sh calls it, is Lambda's version."""
-        folder = _TOOLS / "bin"
+        folder = TOOLS / "bin"
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / "python3"
         if not (link.is_symlink() and link.readlink() == self.python):
@@ -78,15 +77,12 @@ def artefacts() -> Artefacts:
 
 
 def _installed(name: str, python: Path, requirements: list[str]) -> Path:
-    folder, stamp = _TOOLS / name, _TOOLS / f"{name}.txt"
-    wanted = "\n".join([str(python), *requirements])
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        print(f"installing {', '.join(requirements)} into {folder.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
+    def install_into(folder: Path) -> None:
         uv.run("pip", "install", "--quiet", "--no-config", "--target", folder, "--python", python, *requirements)
         compiling = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folder]
         subprocess.run(list(map(str, compiling)), check=True)  # noqa: S603 - our own command
-        stamp.write_text(wanted)
-    return folder
+
+    return installed(name, f"{', '.join(requirements)} for {python}", install_into)
 
 
 def _without_python(env: Mapping[str, str]) -> dict[str, str]:

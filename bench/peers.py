@@ -8,18 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from bench.contenders import MODEL, Contender, Stage
 from bench.load import Target
 from bench.processes import ROOT, Process, Unmeasurable, free_port, relay_core
+from bench.tools import TOOLS, installed
 from infra.package import uv
 
-_TOOLS: Final = ROOT / ".tools" / "bench"
-_LITELLM: Final = _TOOLS / "litellm"
-_AI_SDK: Final = _TOOLS / "ai-sdk"
+_LITELLM: Final = TOOLS / "litellm"
+_AI_SDK: Final = TOOLS / "ai-sdk"
 _SCRIPT: Final = ROOT / "bench" / "relays" / "ai_sdk.mjs"
 LITELLM: Final = "1.90.0"
 AI_SDK: Final = {"ai": "6.0.326", "@ai-sdk/openai-compatible": "2.0.92"}
@@ -27,33 +26,24 @@ AI_SDK: Final = {"ai": "6.0.326", "@ai-sdk/openai-compatible": "2.0.92"}
 
 def install() -> None:
     """Both, unless they are there in these versions. Raises Unmeasurable, PackagingError."""
-    _once(_LITELLM, f"LiteLLM {LITELLM}", _install_litellm)
-    _once(_AI_SDK, f"Vercel AI SDK {AI_SDK['ai']} with its provider {AI_SDK['@ai-sdk/openai-compatible']}", _install_ai_sdk)
+    installed(_LITELLM.name, f"LiteLLM {LITELLM}", _install_litellm)
+    installed(
+        _AI_SDK.name, f"Vercel AI SDK {AI_SDK['ai']} with its provider {AI_SDK['@ai-sdk/openai-compatible']}", _install_ai_sdk
+    )
     (_AI_SDK / "server.mjs").write_bytes(_SCRIPT.read_bytes())
 
 
-def _once(folder: Path, what: str, install_into: Callable[[], None]) -> None:
-    """Leaves in the folder what it was installed for: another version is installed anew."""
-    stamp = folder / "installed.txt"
-    if stamp.is_file() and stamp.read_text() == what:
-        return
-    print(f"installing {what} into {folder.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    install_into()
-    stamp.write_text(what)
+def _install_litellm(folder: Path) -> None:
+    uv.run("venv", "--quiet", "--no-config", "--python", sys.executable, folder)
+    uv.run("pip", "install", "--quiet", "--no-config", "--python", folder / "bin" / "python", f"litellm[proxy]=={LITELLM}")
 
 
-def _install_litellm() -> None:
-    uv.run("venv", "--quiet", "--no-config", "--python", sys.executable, _LITELLM)
-    uv.run("pip", "install", "--quiet", "--no-config", "--python", _LITELLM / "bin" / "python", f"litellm[proxy]=={LITELLM}")
-
-
-def _install_ai_sdk() -> None:
+def _install_ai_sdk(folder: Path) -> None:
     if shutil.which("npm") is None:
         raise Unmeasurable("the Vercel AI SDK needs Node.js 20 or newer, with npm, and there is none here")
-    _AI_SDK.mkdir(parents=True)
-    (_AI_SDK / "package.json").write_text(json.dumps({"private": True, "type": "module", "dependencies": AI_SDK}))
-    done = subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error"], cwd=_AI_SDK, check=False)  # noqa: S607
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text(json.dumps({"private": True, "type": "module", "dependencies": AI_SDK}))
+    done = subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error"], cwd=folder, check=False)  # noqa: S607
     if done.returncode:
         raise Unmeasurable("npm could not install the Vercel AI SDK")
 

@@ -1,0 +1,23 @@
+"""What the bench installs for itself, each in a folder of its own in .tools/bench."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bench.processes import ROOT
+
+TOOLS: Final = ROOT / ".tools" / "bench"
+
+
+def installed(name: str, what: str, install_into: Callable[[Path], None]) -> Path:
+    """The folder, with `what` installed into it once: when that says something else, it is installed anew."""
+    folder = TOOLS / name
+    stamp = folder / "installed.txt"
+    if not stamp.is_file() or stamp.read_text() != what:
+        print(f"installing {what} into {folder.relative_to(ROOT)} (once)…", file=sys.stderr, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        install_into(folder)
+        stamp.write_text(what)
+    return folder
