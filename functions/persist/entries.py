@@ -35,7 +35,8 @@ class What(Enum):
     USAGE = "usage"
 
 
-_SHOWN: Final = (What.META, What.RECEIPT)  # the items that a failed condition is to show
+# The items that a failed condition is to show. An answer can be long, but one that fails is rare.
+_SHOWN: Final = (What.META, What.RECEIPT, What.ANSWER)
 
 
 class Tables(NamedTuple):
@@ -108,7 +109,7 @@ def check(
 
 
 def _told(shown: bool) -> "ReturnValuesOnConditionCheckFailureType":
-    """What to be told of the item when the condition fails: all of a small one whose reason matters, nothing of a long text."""
+    """What to be told of the item when the condition fails: all of it where that decides what comes next."""
     return "ALL_OLD" if shown else "NONE"
 
 

@@ -18,6 +18,7 @@ from functions.persist.errors import (
 from functions.persist.pace import MAX_ATTEMPTS
 from functions.persist.plan import Plan
 from functions.persist.receipts import CONVERSATION_NOT_FOUND, DUPLICATE_TURN
+from functions.persist.writes import is_own_answer
 
 
 class Outcome(Enum):
@@ -82,7 +83,7 @@ class Job:
         """The current transaction was cancelled and wrote nothing; `reasons` are its writes' own. Decides what comes next.
 
         The order matters: who owns the turn's id comes before all, then whether the conversation is there, then whose the
-        messages' ids are, then the rest.
+        ids of the messages and of the answer are, then the rest.
         """
         codes = {reason.code for reason in reasons} - {NO_REASON}
         if not codes:
@@ -96,7 +97,7 @@ class Job:
         elif What.TOMBSTONE in failed or (What.META in failed and not self._owned(failed[What.META])):
             self._refused = CONVERSATION_NOT_FOUND
             self.writes = self._next()
-        elif What.MESSAGE in failed:
+        elif What.MESSAGE in failed or (What.ANSWER in failed and not is_own_answer(failed[What.ANSWER], self.plan.turn)):
             self._refused = DUPLICATE_TURN
             self.writes = self._next()
         elif What.ANSWER in failed:

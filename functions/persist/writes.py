@@ -1,7 +1,8 @@
 """The single writes that a turn makes in a conversation, each under the condition that settles its races."""
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from functions.common import keys
 from functions.common.records import Answer, NewMessage, TurnHead
@@ -17,12 +18,20 @@ _NEWER: Final = "(#activity < :activity OR (#activity = :activity AND #model <= 
 _TOUCHED: Final = f"{_OWNED} AND {_NEWER}"
 _MADE_OR_TOUCHED: Final = f"attribute_not_exists(#workspace_id) OR ({_TOUCHED})"
 
-# The client chooses a message's id, and may have chosen it before: for the same message (a repeat), or for another one.
-_SAME_MESSAGE: Final = "attribute_not_exists(#role) OR (#role = :role AND #content = :content)"
+# A client chooses the ids of its messages and of its turn, which is its answer's. The members of a workspace write to the same
+# conversation, so under an id there may lie what another member, or the same one, has stored for something else.
+_FREE: Final = "attribute_not_exists(#role)"
+# The same message sent again is a repeat. Messages stored before they had a user are anybody's.
+_SAME_MESSAGE: Final = "#role = :role AND #content = :content AND (attribute_not_exists(#user_id) OR #user_id = :user_id)"
+_FIRST: Final = f"{_FREE} OR ({_SAME_MESSAGE} AND attribute_not_exists(#parent_id))"
+_BELOW: Final = f"{_FREE} OR ({_SAME_MESSAGE} AND #parent_id = :parent_id)"
 
-# An answer replaces its placeholder, or what a settling made of it; a repeat, or a settling that comes late, fails here.
-_ANSWER_OPEN: Final = f"attribute_not_exists(#status) OR #status IN (:{STREAMING}, :{INTERRUPTED})"
-_PLACEHOLDER_ONLY: Final = f"attribute_not_exists(#status) OR #status = :{STREAMING}"
+# An answer and its placeholder are their user's. An answer replaces its placeholder, or what a settling made of it; a repeat, or
+# a settling that comes late, fails here.
+_OWN_ANSWER: Final = "#role = :role AND #user_id = :user_id"
+_PLACE_FREE_OR_OWN: Final = f"{_FREE} OR ({_OWN_ANSWER})"
+_ANSWER_OPEN: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status IN (:{STREAMING}, :{INTERRUPTED}))"
+_PLACEHOLDER_ONLY: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status = :{STREAMING})"
 
 
 def tombstone_absent(tables: Tables, turn: TurnHead) -> Write:
@@ -58,18 +67,20 @@ def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
     An id that names another message there fails the transaction: the answer would stand under a question nobody asked.
     """
     keep = {"id": new.id, "role": new.role, "content": new.content, "status": "complete", "created_at": turn.started_at}
+    keep["user_id"] = turn.user_id
     if new.parent_id is not None:
         keep["parent_id"] = new.parent_id
     if new.meta:
         keep["meta"] = json.dumps(new.meta, ensure_ascii=False, separators=(",", ":"))
     key = keys.message_key(turn.conversation_id, new.depth, new.id)
-    return update(What.MESSAGE, tables.conversations, key, keep=keep, replace={}, condition=_SAME_MESSAGE)
+    condition, names = (_FIRST, ("parent_id",)) if new.parent_id is None else (_BELOW, ())
+    return update(What.MESSAGE, tables.conversations, key, keep=keep, replace={}, condition=condition, names=names)
 
 
 def placeholder(tables: Tables, turn: TurnHead) -> Write:
-    """The answer's place, until the answer comes; it changes nothing when that was here first."""
+    """The answer's place, until the answer comes; it changes nothing when that was here first. Another's place fails it."""
     keep = {**_head_of_answer(turn), "status": STREAMING}
-    return update(What.MESSAGE, tables.conversations, _answer_key(turn), keep=keep, replace={})
+    return update(What.MESSAGE, tables.conversations, _answer_key(turn), keep=keep, replace={}, condition=_PLACE_FREE_OR_OWN)
 
 
 def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool = False) -> Write:
@@ -95,6 +106,11 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
         condition=_PLACEHOLDER_ONLY if placeholder_only else _ANSWER_OPEN,
         values={STREAMING: STREAMING} if placeholder_only else {STREAMING: STREAMING, INTERRUPTED: INTERRUPTED},
     )
+
+
+def is_own_answer(item: Mapping[str, Any], turn: TurnHead) -> bool:
+    """Whether the item that an answer met is an answer of the turn's user: then the turn's own, for its id is the turn's."""
+    return item.get("role") == {"S": "assistant"} and item.get("user_id") == {"S": turn.user_id}
 
 
 def _answer_key(turn: TurnHead) -> keys.Key:

@@ -54,6 +54,7 @@ def test_a_first_turn_makes_the_conversation_its_message_and_the_answers_place(w
             "status": "complete",
             "created_at": at(200),
             "meta": '{"a":["ü"]}',
+            "user_id": "ann",
         },
         {
             "pk": f"CONV#{CONVERSATION}",

@@ -164,6 +164,7 @@ def test_of_two_records_of_a_conversation_the_earlier_goes_first() -> None:
     assert list(wave([second])) == [second]
 
 
+OWN_ANSWER = {"role": {"S": "assistant"}, "user_id": {"S": "ann"}, "status": {"S": "complete"}}
 OURS = {"workspace_id": {"S": "acme"}, "activity": {"S": "z"}}
 
 
@@ -173,8 +174,8 @@ OURS = {"workspace_id": {"S": "acme"}, "activity": {"S": "z"}}
         ({"receipt": {"digest": {"S": "other"}}}, Outcome.DUPLICATE),
         ({"receipt": {"digest": {"S": "digest"}, "refused": {"S": "-"}}}, Outcome.REFUSED),
         ({"receipt": {"digest": {"S": "digest"}, "answer_status": {"S": "complete"}}}, Outcome.REPEATED),
-        ({"answer": {}}, Outcome.REPEATED),
-        ({"answer": {}, "meta": OURS}, Outcome.REPEATED),
+        ({"answer": OWN_ANSWER}, Outcome.REPEATED),
+        ({"answer": OWN_ANSWER, "meta": OURS}, Outcome.REPEATED),
         ({"receipt": {"digest": {"S": "other"}}, "meta": {}}, Outcome.DUPLICATE),
         ({"receipt": {"digest": {"S": "other"}}, "tombstone": {}}, Outcome.DUPLICATE),
     ],
@@ -202,6 +203,23 @@ def test_a_conversation_that_is_not_there_for_the_turn_is_refused(failed: dict[s
     assert (job.over, kinds(job.writes)) == (False, [What.RECEIPT])
     job.stored()
     assert job.result is Outcome.REFUSED
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        {"answer": OWN_ANSWER | {"user_id": {"S": "bob"}}},
+        {"answer": OWN_ANSWER | {"user_id": {"S": "bob"}}, "meta": OURS},
+        {"answer": OWN_ANSWER | {"role": {"S": "user"}}},
+        {"answer": {"role": {"S": "user"}}},
+    ],
+)
+def test_an_answer_under_the_id_of_what_is_not_its_own_is_refused(failed: dict[str, Any]) -> None:
+    job = Job(finished(head()))
+    job.cancelled(reasons(job, **failed))
+    assert (job.over, kinds(job.writes)) == (False, [What.RECEIPT])
+    job.stored()
+    assert job.result is Outcome.DUPLICATE
 
 
 def test_a_conversation_that_moved_on_is_asked_and_not_touched() -> None:
