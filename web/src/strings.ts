@@ -1,12 +1,14 @@
 // Every word the client says, in English. Another language is another file of this shape.
 
+import { onApple } from "./core/platform";
+
 export const strings = {
   app: "Chat",
   newChat: "New chat",
   skip: "Skip to the chat",
   chats: "Chats",
   search: "Search chats",
-  searchKeys: /Mac|iP/.test(navigator.platform) ? "⌘ K" : "Ctrl K",
+  searchKeys: onApple() ? "⌘ K" : "Ctrl K",
   noMatch: (query: string) => `No chat is called “${query}”.`,
   noChats: "Your chats will be listed here.",
   loadingChats: "Loading your chats…",
@@ -41,6 +43,7 @@ export const strings = {
   stop: "Stop",
   stopping: "Stopping",
   hint: "Enter sends, Shift + Enter makes a new line",
+  touchHint: "Enter makes a new line, the button sends",
   you: "You",
   assistant: "Assistant",
   thinking: "Thinking",

@@ -11,6 +11,7 @@ import { Composer } from "./Composer";
 import { useBranch, useChat, useClient } from "./context";
 import { focusChat } from "./focus";
 import { Icon } from "./icons";
+import { keyOf } from "./keys";
 import { MessageItem } from "./MessageItem";
 import { useStickToEnd } from "./useStickToEnd";
 import { placeOfEdit } from "./written";
@@ -118,7 +119,7 @@ function useEscape(active: boolean, act: () => void): void {
   useEffect(() => {
     if (!active) return;
     const onKeyDown = (event: globalThis.KeyboardEvent) => {
-      if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) act();
+      if (keyOf(event) === "Escape" && !event.defaultPrevented) act();
     };
     window.addEventListener("keydown", onKeyDown);
     return () => window.removeEventListener("keydown", onKeyDown);

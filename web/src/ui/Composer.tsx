@@ -6,6 +6,7 @@ import { strings } from "../strings";
 import { fitHeight } from "./fit";
 import { focusChat, passesFocus } from "./focus";
 import { Icon } from "./icons";
+import { keyOf, sends, usesTouch } from "./keys";
 import { trimmed } from "./written";
 
 /** `place` names the chat to the next visit: it changes when a new chat gets its name, and what is written goes along. */
@@ -26,6 +27,7 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
   const keptAt = useRef(place);
   const pressedAt = useRef(Number.NEGATIVE_INFINITY);
   const box = useRef<HTMLTextAreaElement>(null);
+  const touch = usesTouch();
   useEffect(() => fitHeight(box.current, text), [text]);
   useEffect(focusChat, []);
   useEffect(() => {
@@ -47,11 +49,10 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
     focusChat();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (sends(event)) {
       event.preventDefault();
       send();
-    } else if (event.key === "ArrowUp" && !text) {
+    } else if (keyOf(event) === "ArrowUp" && !text) {
       event.preventDefault();
       onEditLast();
     }
@@ -72,12 +73,12 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
         aria-label={strings.message}
         aria-describedby="hint"
         autoComplete="off"
-        enterKeyHint="send"
+        enterKeyHint={touch ? "enter" : "send"}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
       />
       <span id="hint" className="hidden">
-        {strings.hint}
+        {touch ? strings.touchHint : strings.hint}
       </span>
       {/* Two nodes, not one that changes: a press that began on the one does nothing on the other. */}
       {streaming ? (

@@ -11,6 +11,7 @@ import { useChat, useClient } from "./context";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { focusChat } from "./focus";
 import { Icon } from "./icons";
+import { isShortcut, keyOf } from "./keys";
 import { Chosen, Pickers } from "./Pickers";
 import { Sidebar } from "./Sidebar";
 import { Toast } from "./Toast";
@@ -52,11 +53,10 @@ export function Layout() {
   }, [listOpen, close]);
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      const command = event.metaKey || event.ctrlKey;
-      if (command && !event.shiftKey && event.key.toLowerCase() === "k") {
+      if (isShortcut(event, "k")) {
         event.preventDefault();
         openList(search.current);
-      } else if (command && event.shiftKey && event.key.toLowerCase() === "o") {
+      } else if (isShortcut(event, "o", { shift: true })) {
         event.preventDefault();
         startNew();
         navigate("/new");
@@ -88,7 +88,7 @@ export function Layout() {
         className="list-layer"
         onClick={(event) => event.target === event.currentTarget && close()}
         onKeyDown={(event) => {
-          if (event.key !== "Escape" || event.defaultPrevented || event.nativeEvent.isComposing) return;
+          if (keyOf(event) !== "Escape" || event.defaultPrevented) return;
           event.preventDefault(); // it leaves the list: nothing else is to end
           if (listOpen) close();
           else focusChat();

@@ -2,6 +2,7 @@
 
 import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Icon } from "./icons";
+import { keyOf } from "./keys";
 
 export interface MenuItem {
   label: string;
@@ -41,10 +42,11 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
     if (!open) return;
     const all = [...(root.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
     const at = all.indexOf(document.activeElement as HTMLElement);
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.key === "Escape" || event.key === "Tab") {
-      if (event.key === "Escape") event.preventDefault();
-      close(event.key === "Escape");
+    const key = keyOf(event);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (key === "Escape" || key === "Tab") {
+      if (key === "Escape") event.preventDefault();
+      close(key === "Escape");
     } else if (step) {
       event.preventDefault();
       all[(at + step + all.length) % all.length]?.focus();

@@ -4,6 +4,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { written } from "../core/session";
 import { strings } from "../strings";
 import { fitHeight } from "./fit";
+import { keyOf, sends, usesTouch } from "./keys";
 import { placeOfEdit, trimmed } from "./written";
 
 interface Props {
@@ -33,11 +34,10 @@ export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
     if (onSave(trimmed(draft))) close();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (sends(event)) {
       event.preventDefault();
       save();
-    } else if (event.key === "Escape") {
+    } else if (keyOf(event) === "Escape") {
       event.preventDefault();
       event.stopPropagation();
       close();
@@ -51,6 +51,7 @@ export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
         aria-label={strings.editLabel}
         dir="auto"
         rows={1}
+        enterKeyHint={usesTouch() ? "enter" : "send"}
         onChange={(event) => setDraft(event.target.value)}
         onKeyDown={onKeyDown}
       />

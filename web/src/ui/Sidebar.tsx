@@ -9,6 +9,7 @@ import { strings } from "../strings";
 import { Account } from "./Account";
 import { useClient } from "./context";
 import { Icon } from "./icons";
+import { keyOf } from "./keys";
 import { SidebarItem } from "./SidebarItem";
 
 interface Props {
@@ -65,7 +66,7 @@ export function Sidebar({ ref, open, search, onClose, onNew }: Props) {
           aria-label={strings.search}
           onChange={(event) => setQuery(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key !== "Escape" || !query || event.nativeEvent.isComposing) return;
+            if (keyOf(event) !== "Escape" || !query) return;
             event.preventDefault(); // it empties the box: nothing else is to end
             setQuery("");
           }}

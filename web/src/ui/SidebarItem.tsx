@@ -7,6 +7,7 @@ import { useStore } from "zustand";
 import type { Summary } from "../core/types";
 import { strings } from "../strings";
 import { useClient } from "./context";
+import { keyOf } from "./keys";
 import { Menu } from "./Menu";
 import { say } from "./Toast";
 
@@ -119,12 +120,14 @@ function RenameBox({ title, onEnd }: { title: string; onEnd: (title: string, byK
       defaultValue={title}
       maxLength={200}
       aria-label={strings.renameLabel}
+      enterKeyHint="done"
       dir="auto"
       onBlur={(event) => end(event.target.value, false)}
       onKeyDown={(event) => {
-        if (event.nativeEvent.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
+        const key = keyOf(event);
+        if (key !== "Enter" && key !== "Escape") return;
         event.preventDefault(); // it leaves the box: it presses nothing where the focus goes, and ends nothing else
-        end(event.key === "Enter" ? event.currentTarget.value : title, true);
+        end(key === "Enter" ? event.currentTarget.value : title, true);
       }}
     />
   );
