@@ -13,6 +13,7 @@ from functions.chat_stream.settings import Limits
 from functions.common import problems
 from functions.common.access import Caller
 from functions.common.api import ChatBody, ChatMessage
+from functions.common.cutting import cut
 from functions.common.ids import derived_id, new_id
 from functions.common.records import NewMessage, RecordTooLarge, TurnHead, TurnStarted, encode
 
@@ -154,8 +155,8 @@ def _title(messages: Sequence[ChatMessage]) -> str:
     line = " ".join((text.strip().splitlines() or [""])[0].split())
     if len(line) <= _TITLE_CHARS:
         return line or "New chat"
-    cut = line[: _TITLE_CHARS - 1]
-    return cut[: cut.rfind(" ") if " " in cut[_TITLE_CHARS // 2 :] else len(cut)].rstrip() + "…"
+    start = cut(line, _TITLE_CHARS - 1)
+    return start[: start.rfind(" ") if " " in start[_TITLE_CHARS // 2 :] else len(start)].rstrip() + "…"
 
 
 def _digest(body: ChatBody, conversation_id: str | None) -> str:

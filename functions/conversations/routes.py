@@ -1,7 +1,6 @@
 """The routes of API.md's "Conversations": what comes in is checked here, what happens is decided in the modules beside."""
 
 import json
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from functions.common.access import Caller
 from functions.common.problems import Field, InvalidRequest, MethodNotAllowed, NotFound
 from functions.common.quotas import Quotas
-from functions.conversations import answers, deletion, openapi, reading, usage, views
+from functions.conversations import answers, deletion, filename, openapi, reading, usage, views
 from functions.conversations.errors import as_problem
 from functions.conversations.store import Store
 
@@ -27,7 +26,6 @@ USAGE: Final = "/api/usage"
 DOCUMENT: Final = "/api/openapi.json"
 PUBLIC: Final = frozenset({("GET", DOCUMENT)})  # needs no token; everything else does
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-_UNSAFE_IN_FILENAME = re.compile(r"[^A-Za-z0-9]+")
 
 ConversationId = Annotated[str, Path(description="The conversation's UUID.")]
 WorkspaceId = Annotated[
@@ -121,8 +119,7 @@ class Routes:
 
     def export_conversation(self, conversation_id: ConversationId) -> Response[views.Conversation]:
         meta = reading.authorised(self._store, self._caller, conversation_id)
-        name = _UNSAFE_IN_FILENAME.sub("-", meta.get("title", ""))[:60].strip("-") or "conversation"
-        headers = {"Content-Disposition": f'attachment; filename="{name}.json"'}
+        headers = {"Content-Disposition": filename.attachment(meta.get("title", ""), "conversation", ".json")}
         return Response(200, "application/json", reading.whole(self._store, meta, self._logger), headers)
 
     def get_usage(self) -> usage.Usage:

@@ -283,10 +283,17 @@ def test_the_export_is_the_whole_conversation_in_one_document(stage: Stage) -> N
 
 
 @pytest.mark.parametrize(
-    ("title", "name"),
-    [('a"b\\c\r\nx: y', "a-b-c-x-y"), ("../../etc/passwd", "etc-passwd"), ("日本", "conversation"), ("x" * 200, "x" * 60)],
+    ("title", "disposition"),
+    [
+        ('a"b\\c\r\nx: y', 'filename="a-b-c-x-y.json"'),
+        ("../../etc/passwd", 'filename="etc-passwd.json"'),
+        ("日本", "filename=\"conversation.json\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC.json"),
+        ("Größe", "filename=\"Gr-e.json\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.json"),
+        ("?!", 'filename="conversation.json"'),
+        ("x" * 200, f'filename="{"x" * 60}.json"'),
+    ],
 )
-def test_the_exports_filename_is_safe_whatever_the_title(stage: Stage, title: str, name: str) -> None:
+def test_the_exports_filename_is_the_title_and_safe_whatever_that_is(stage: Stage, title: str, disposition: str) -> None:
     one = stage.conversation()
     stage.db.update_item(
         TableName=CONVERSATIONS.name,
@@ -295,7 +302,7 @@ def test_the_exports_filename_is_safe_whatever_the_title(stage: Stage, title: st
         ExpressionAttributeValues={":title": {"S": title}},
     )
     answer = stage.get(f"/api/conversations/{one}/export")
-    assert answer.headers["content-disposition"] == f'attachment; filename="{name}.json"'
+    assert answer.headers["content-disposition"] == f"attachment; {disposition}"
 
 
 def test_an_export_above_6_mb_leaves_compressed_or_says_how_to_read_it_otherwise(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from functions.common import problems
 from functions.common.access import Caller
 from functions.common.api import ChatBody
 from functions.common.ids import is_uuid, new_id
+from tests.support import titles
 
 ALICE = Caller("alice", frozenset({"team"}))
 BUD = Bud(
@@ -101,18 +102,13 @@ def test_the_digest_tells_content_apart_but_not_the_order_of_keys_or_defaults() 
     assert request({"turnId": turn_id, "messages": [message("user", "a")]}, new_id()).head.digest != plain
 
 
-@pytest.mark.parametrize(
-    ("text", "title"),
-    [
-        ("hi", "hi"),
-        ("  first   line \nsecond", "first line"),
-        (" \n\t ", "New chat"),
-        ("word " * 30, ("word " * 15).strip() + "…"),
-        ("x" * 100, "x" * 79 + "…"),
-    ],
-)
-def test_the_title_is_the_first_line_cut_at_a_word(text: str, title: str) -> None:
-    assert request({"messages": [message("user", text)]}).head.title == title
+@pytest.mark.parametrize("case", titles.cases(), ids=lambda case: case.why)
+def test_the_title_is_the_first_line_cut_at_a_word_and_never_inside_a_character(case: titles.Case) -> None:
+    assert request({"messages": [message("user", case.text)]}).head.title == case.title
+
+
+def test_a_blank_first_message_is_no_title() -> None:
+    assert request({"messages": [message("user", " \n\t ")]}).head.title == "New chat"
 
 
 def test_a_workspace_of_the_caller_is_taken_and_a_strangers_refused() -> None:

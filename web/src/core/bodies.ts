@@ -1,5 +1,6 @@
 // From messages on screen to the body of a POST.
 
+import { cut, fits } from "./cutting";
 import { pathTo } from "./tree";
 import type { ChatBody, Conversation } from "./types";
 
@@ -20,12 +21,14 @@ export function bodyOf(chat: Conversation, turnId: string, questionId: string, s
 }
 
 const TITLE_CHARS = 80;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: some of them end a line
+const LINE_END = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/; // as the server has it
 
 /** The title the server will give: the first line of the question, cut at a word. */
 export function titleOf(text: string): string {
-  const line = (text.trim().split("\n")[0] ?? "").replace(/\s+/g, " ").trim();
-  if (line.length <= TITLE_CHARS) return line;
-  const cut = line.slice(0, TITLE_CHARS - 1);
-  const space = cut.lastIndexOf(" ");
-  return `${(space > TITLE_CHARS / 2 ? cut.slice(0, space) : cut).trimEnd()}…`;
+  const line = (text.trim().split(LINE_END)[0] ?? "").replace(/\s+/g, " ").trim();
+  if (fits(line, TITLE_CHARS)) return line;
+  const start = cut(line, TITLE_CHARS - 1);
+  const space = start.lastIndexOf(" ");
+  return `${(space >= TITLE_CHARS / 2 ? start.slice(0, space) : start).trimEnd()}…`;
 }

@@ -2,6 +2,7 @@
 
 import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
+import { Countdown } from "./countdown";
 import { nextAttempt } from "./pause";
 import { ApiError } from "./problems";
 import { rememberedList } from "./session";
@@ -39,7 +40,7 @@ export function createConversations(
     removing: null,
     kept: null,
   }));
-  let undoTimer: ReturnType<typeof setTimeout> | null = null;
+  let undoTime: Countdown | null = null;
   let loading: Promise<void> | null = null;
   const gone = new Set<string>();
   const touched = new Map<string, number>();
@@ -103,8 +104,7 @@ export function createConversations(
   /** Ends the time for an undo: the deletion goes out now. */
   function settle(keepalive = false): void {
     const { removing } = store.getState();
-    if (undoTimer !== null) clearTimeout(undoTimer);
-    undoTimer = null;
+    undoTime?.cancel();
     if (!removing) return;
     store.setState({ removing: null });
     onRemoved(removing.id);
@@ -113,8 +113,7 @@ export function createConversations(
 
   function undo(): void {
     const { removing } = store.getState();
-    if (undoTimer !== null) clearTimeout(undoTimer);
-    undoTimer = null;
+    undoTime?.cancel();
     if (!removing) return;
     store.setState({ removing: null });
     putBack(removing);
@@ -158,9 +157,11 @@ export function createConversations(
       if (!removing) return;
       gone.add(id);
       setItems(without(id), { removing });
-      undoTimer = setTimeout(settle, UNDO_MS);
+      undoTime = new Countdown(UNDO_MS, settle);
     },
     undo,
+    /** Whether the time for an undo stands still. */
+    hold: (held: boolean) => undoTime?.hold(held),
     /** Whoever writes to a chat while its deletion can be undone wants it back. */
     keep: (id: string) => {
       if (store.getState().removing?.id === id) undo();

@@ -4,6 +4,7 @@ import { type MouseEvent, type Ref, useEffect, useRef, useState } from "react";
 import { NavLink } from "react-router";
 import { useStore } from "zustand";
 import { useShallow } from "zustand/react/shallow";
+import { ageOf } from "../core/age";
 import type { Summary } from "../core/types";
 import { strings } from "../strings";
 import { Account } from "./Account";
@@ -143,7 +144,7 @@ function Unnamed({ items, onClose }: { items: [id: string, title: string][]; onC
 function Groups({ items, onClose }: { items: Summary[]; onClose: () => void }) {
   const groups = new Map<string, Summary[]>();
   for (const item of items) {
-    const name = ageOf(item.updatedAt);
+    const name = strings[ageOf(item.updatedAt)];
     groups.set(name, [...(groups.get(name) ?? []), item]);
   }
   return [...groups].map(([name, members]) => (
@@ -163,16 +164,6 @@ function Groups({ items, onClose }: { items: Summary[]; onClose: () => void }) {
       </ul>
     </section>
   ));
-}
-
-const DAY_MS = 86_400_000;
-
-function ageOf(time: string): string {
-  const midnight = new Date().setHours(0, 0, 0, 0);
-  const at = Date.parse(time);
-  if (at >= midnight) return strings.today;
-  if (at >= midnight - DAY_MS) return strings.yesterday;
-  return at >= midnight - 7 * DAY_MS ? strings.week : strings.older;
 }
 
 /** Loads the next page when it comes into view, or is pressed. */

@@ -4,6 +4,7 @@ import { memo, useEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { NavLink, useLocation, useNavigate } from "react-router";
 import { useStore } from "zustand";
+import { fileNameOf } from "../core/filename";
 import type { Summary } from "../core/types";
 import { strings } from "../strings";
 import { useClient } from "./context";
@@ -78,10 +79,7 @@ function ItemMenu({ summary, shown, onRename, onLeave }: MenuProps) {
   const { pathname } = useLocation();
   const save = async () => {
     try {
-      download(
-        await client.api.export(summary.id),
-        `${shown.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) || "chat"}.json`,
-      );
+      download(await client.api.export(summary.id), `${fileNameOf(shown, "chat")}.json`);
     } catch {
       say(strings.exportFailed);
     }

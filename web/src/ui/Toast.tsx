@@ -1,11 +1,13 @@
 // A short word at the foot of the page: what was deleted and can be brought back, or what did not work.
 
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { useStore } from "zustand";
 import { createStore } from "zustand/vanilla";
+import { Countdown } from "../core/countdown";
 import { strings } from "../strings";
 import { useClient } from "./context";
 import { takesFocus } from "./focus";
+import { useHeld } from "./useHeld";
 
 const SAID_MS = 5_000;
 const said = createStore<{ text: string }>()(() => ({ text: "" }));
@@ -19,11 +21,6 @@ export function Toast() {
   const client = useClient();
   const removing = useStore(client.list.store, (state) => state.removing);
   const text = useStore(said, (state) => state.text);
-  useEffect(() => {
-    if (!text) return;
-    const timer = setTimeout(() => said.setState({ text: "" }), SAID_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
   useEffect(
     () =>
       client.list.store.subscribe(({ kept }, before) => {
@@ -39,19 +36,37 @@ export function Toast() {
   }, [client]);
   return (
     <div className="toasts" role="status">
-      {removing && (
-        <p key={removing.id} className="toast">
-          <span dir="auto">{strings.removed(removing.title || strings.untitled)}</span>
-          <button ref={takesFocus} type="button" onClick={client.list.undo}>
-            {strings.undo}
-          </button>
-        </p>
-      )}
-      {text && (
-        <p className="toast" dir="auto">
-          {text}
-        </p>
-      )}
+      {removing && <Undo key={removing.id} title={removing.title || strings.untitled} />}
+      {text && <Said key={text} text={text} />}
     </div>
+  );
+}
+
+function Undo({ title }: { title: string }) {
+  const client = useClient();
+  const { held, on } = useHeld();
+  useEffect(() => client.list.hold(held), [client, held]);
+  return (
+    <p className="toast" {...on}>
+      <span dir="auto">{strings.removed(title)}</span>
+      <button ref={takesFocus} type="button" onClick={client.list.undo}>
+        {strings.undo}
+      </button>
+    </p>
+  );
+}
+
+function Said({ text }: { text: string }) {
+  const time = useRef<Countdown>(null);
+  const { held, on } = useHeld();
+  useEffect(() => {
+    time.current = new Countdown(SAID_MS, () => said.setState({ text: "" }));
+    return () => time.current?.cancel();
+  }, []);
+  useEffect(() => time.current?.hold(held), [held]);
+  return (
+    <p className="toast" dir="auto" {...on}>
+      {text}
+    </p>
   );
 }
