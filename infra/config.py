@@ -42,6 +42,10 @@ class Config:
     oidc_issuer: str | None = _setting("your own sign-in: the issuer's URL; without it the stack makes a Cognito user pool", None)
     oidc_audience: str | None = _setting("… and the audience its access tokens carry", None)
     oidc_client_id: str | None = _setting("… and the web client's id there, when it is not the audience", None)
+    oidc_logout_url: str | None = _setting(
+        "… and the page that ends a session there, where it takes `client_id` and `logout_uri` in the query, as Cognito's does",
+        None,
+    )
     workspaces_claim: str | None = _setting(
         "the claim that lists a user's workspaces; `workspaces`, with Cognito `cognito:groups`", None
     )
@@ -181,7 +185,13 @@ def _sign_in(config: Config) -> None:
         )
     if config.oidc_client_id and not config.own_provider:
         raise ConfigError("oidcClientId belongs to a provider of your own: give oidcIssuer and oidcAudience too, or leave it out")
-    for key, urls in (("oidcIssuer", (config.oidc_issuer,)), ("signInOrigins", config.sign_in_origins)):
+    if config.oidc_logout_url and not config.own_provider:
+        raise ConfigError("oidcLogoutUrl belongs to a provider of your own: give oidcIssuer and oidcAudience too, or omit it")
+    for key, urls in (
+        ("oidcIssuer", (config.oidc_issuer,)),
+        ("oidcLogoutUrl", (config.oidc_logout_url,)),
+        ("signInOrigins", config.sign_in_origins),
+    ):
         for url in urls:
             if url is not None and not _is_https(url):
                 raise ConfigError(f"{key} is {url!r}: it must be an https URL")

@@ -34,13 +34,16 @@ _CLIENT: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who signs the tokens, as functions and browser need to know it. `origins` is where the browser goes to sign in."""
+    """Who signs the tokens, as functions and browser need to know it. `origins` is where the browser goes to sign in;
+    `logout_url` ends its session there where OpenID Connect's own way does not.
+    """
 
     issuer: str
     audience: str
     client_id: str
     workspaces_claim: str
     origins: tuple[str, ...]
+    logout_url: str | None = None
 
     def environment(self) -> Mapping[str, str]:
         return {
@@ -49,6 +52,7 @@ class Provider:
             "OIDC_CLIENT_ID": self.client_id,
             "OIDC_SCOPES": " ".join(SCOPES),
             "WORKSPACES_CLAIM": self.workspaces_claim,
+            **({"OIDC_LOGOUT_URL": self.logout_url} if self.logout_url else {}),
         }
 
 
@@ -56,7 +60,14 @@ def own_provider(config: Config) -> Provider:
     """The provider that the context names."""
     issuer, audience = config.oidc_issuer or "", config.oidc_audience or ""
     origins = (f"https://{urlsplit(issuer).netloc}", *config.sign_in_origins)
-    return Provider(issuer, audience, config.oidc_client_id or audience, config.workspaces_claim or "workspaces", origins)
+    return Provider(
+        issuer=issuer,
+        audience=audience,
+        client_id=config.oidc_client_id or audience,
+        workspaces_claim=config.workspaces_claim or "workspaces",
+        origins=origins,
+        logout_url=config.oidc_logout_url,
+    )
 
 
 class UserPool(Construct):
@@ -101,6 +112,7 @@ class UserPool(Construct):
             client_id=self.client.ref,
             workspaces_claim=config.workspaces_claim or "cognito:groups",
             origins=(f"https://cognito-idp.{Aws.REGION}.amazonaws.com", domain.base_url(), *config.sign_in_origins),
+            logout_url=f"{domain.base_url()}/logout",
         )
 
     def _client(self, endpoint: str) -> CfnResource:

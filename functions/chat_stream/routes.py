@@ -109,6 +109,7 @@ class Routes:
                 "issuer": self.settings.auth.issuer,
                 "clientId": self.settings.client_id,
                 "scopes": list(self.settings.scopes),
+                "logout": _logout(self.settings.logout_url),
             }
         return JSONResponse({"version": self.settings.version, "auth": auth}, headers={"cache-control": "no-store"})
 
@@ -157,6 +158,14 @@ def _last_event_id(request: Request) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise problems.InvalidRequest(f"{field}: must be the number of an event", [problems.Field(field, "not a number")])
     return int(text)
+
+
+def _logout(url: str | None) -> dict[str, str] | None:
+    """Cognito's names: its logout takes neither `post_logout_redirect_uri` nor `id_token_hint`.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
+    """
+    return {"url": url, "clientIdParam": "client_id", "returnToParam": "logout_uri"} if url else None
 
 
 def _unavailable() -> problems.Unavailable:

@@ -71,6 +71,7 @@ class Settings:
     quotas: Quotas = field(default_factory=Quotas)
     in_lambda: bool = False
     client_id: str | None = None
+    logout_url: str | None = None
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     metrics_namespace: str = METRICS_NAMESPACE
     version: str = VERSION
@@ -92,6 +93,7 @@ class Settings:
             quotas=Quotas.from_env(env),
             in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
             client_id=env.get("OIDC_CLIENT_ID") or auth.audience,
+            logout_url=_logout_url(env),
             scopes=tuple((env.get("OIDC_SCOPES") or "openid profile email").split()),
             metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or METRICS_NAMESPACE,
             version=VERSION,
@@ -102,6 +104,14 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if value := env.get(name):
         return value
     raise ValueError(f"{name} is not set")
+
+
+def _logout_url(env: Mapping[str, str]) -> str | None:
+    """Where a browser ends its session at an issuer that does not follow OpenID Connect here: Cognito's `/logout`."""
+    url = env.get("OIDC_LOGOUT_URL") or None
+    if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise ValueError(f"OIDC_LOGOUT_URL is {url!r}, which is no https URL")
+    return url
 
 
 def _model(env: Mapping[str, str]) -> ModelSettings:

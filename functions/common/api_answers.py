@@ -36,10 +36,23 @@ class BudOffer(Body):
     avatar: str
 
 
+class Logout(Body):
+    """A page that ends the browser's session at the issuer, and the names of the two query parameters it takes."""
+
+    url: str
+    client_id_param: Annotated[str, Field(description="Its value is `clientId`.")]
+    return_to_param: Annotated[str, Field(description="Its value is where to go afterwards: the client's origin and a slash.")]
+
+
 class SignIn(Body):
+    """What a client signs in with. `logout` is null where the issuer's discovery document names an `end_session_endpoint` that
+    takes OpenID Connect's own parameters. Refresh tokens are revoked at the discovery document's `revocation_endpoint`.
+    """
+
     issuer: str
     client_id: str | None
     scopes: list[str]
+    logout: Logout | None
 
 
 class ClientConfig(Body):

@@ -24,6 +24,7 @@ FULL: Final = {
     "oidcIssuer": "https://login.example.com/tenant",
     "oidcAudience": "chat-api",
     "oidcClientId": "chat-web",
+    "oidcLogoutUrl": "https://login.example.com/logout",
     "signInOrigins": "https://tokens.example.com",
     "modelKeySecret": "our/model-key",
     "modelBaseUrl": "https://models.example.com/v1",

@@ -49,6 +49,11 @@ def test_a_value_is_read_from_the_command_line_s_text_or_cdk_json_s_type(key: st
         ({"oidcIssuer": "https://login.example.com"}, "oidcIssuer is set, but oidcAudience is not: give both .* or neither"),
         ({"oidcAudience": "chat"}, "oidcAudience is set, but oidcIssuer is not: give both .* or neither"),
         ({"oidcClientId": "web"}, "oidcClientId belongs to a provider of your own"),
+        ({"oidcLogoutUrl": "https://login.example.com/logout"}, "oidcLogoutUrl belongs to a provider of your own"),
+        (
+            {"oidcIssuer": "https://i.example.com", "oidcAudience": "chat", "oidcLogoutUrl": "logout"},
+            "oidcLogoutUrl .* must be an https URL",
+        ),
         ({"oidcIssuer": "http://login.example.com", "oidcAudience": "chat"}, "oidcIssuer .* must be an https URL"),
         ({"signInOrigins": "http://x.example.com"}, "signInOrigins .* must be an https URL"),
         ({"stagee": "x"}, "there is no setting stagee; there are: stage, "),

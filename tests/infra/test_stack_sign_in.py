@@ -72,6 +72,24 @@ def update(stack: Stack) -> Any:
     return json.loads("".join(flat))
 
 
+def test_the_browser_is_told_of_the_page_that_ends_its_session_at_cognito(stack: Stack) -> None:
+    """Cognito's own names: `logout_uri` has to be one of the client's, and tokens are revoked at the same domain."""
+    domain = {"Ref": stack.name_of("AWS::Cognito::UserPoolDomain", "SignIn")}
+    told = ["https://", domain, ".auth.", {"Ref": "AWS::Region"}, ".amazoncognito.com/logout"]
+    assert stack.environment("ChatStream")["OIDC_LOGOUT_URL"] == {"Fn::Join": ["", told]}
+    (returns,) = update(stack)["parameters"]["LogoutURLs"]
+    assert returns.endswith("/")
+    assert stack.one(CLIENT)["EnableTokenRevocation"] is True
+    policy = str(stack.one("AWS::CloudFront::ResponseHeadersPolicy"))
+    assert f"{domain}, '.auth.'" in policy.partition("connect-src")[2].partition("base-uri")[0]
+
+
+def test_a_provider_of_one_s_own_may_name_its_page_too(full_stack: Stack) -> None:
+    assert full_stack.environment("ChatStream")["OIDC_LOGOUT_URL"] == "https://login.example.com/logout"
+    without = synthesised(oidcIssuer="https://login.example.com", oidcAudience="chat-api")
+    assert "OIDC_LOGOUT_URL" not in without.environment("ChatStream")
+
+
 def test_with_a_domain_of_one_s_own_the_client_knows_it_from_the_start() -> None:
     stack = synthesised(domainName="chat.example.com", certificateArn="arn:aws:acm:us-east-1:111122223333:certificate/abc")
     assert stack.one(CLIENT)["CallbackURLs"] == ["https://chat.example.com/signed-in"]

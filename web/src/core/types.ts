@@ -76,6 +76,8 @@ export interface AuthConfig {
   issuer: string;
   clientId: string;
   scopes: string[];
+  /** The page that ends the session at the issuer, where OpenID Connect's own way does not: Cognito's. */
+  logout?: { url: string; clientIdParam: string; returnToParam: string } | null;
 }
 
 /** The body of POST /api/chat and POST /api/chat/{id}. */
