@@ -1,7 +1,7 @@
 """Keys and attribute names of the two tables.
 
 `conversations`: `CONV#<id>` holds `META` and one `MSG#<depth>#<message id>` per message, so a query
-reads parents before children.
+reads parents before children; and one `MID#<message id>` per message, which keeps an id from standing at two depths.
 `turns`: `TURN#<turn id>#<user>` holds `TURN` (the claim), `STOP`, `RECEIPT` (what persist answers) and `EVENTS#<first event id>`
 (the checkpoints); `CONV#<id>` / `DELETED` remembers a deleted conversation; `USER#<user>` holds `QUOTA` (what counts against the
 user's quotas) and `USAGE#<day>#<shard>` (what a day's turns cost).
@@ -58,6 +58,11 @@ def message_sk(depth: int, message_id: str) -> str:
 
 def message_key(conversation_id: str, depth: int, message_id: str) -> Key:
     return Key(conversation_pk(conversation_id), message_sk(depth, message_id))
+
+
+def message_id_key(conversation_id: str, message_id: str) -> Key:
+    """The item that says at which depth a message's id stands. It sorts between `META` and the messages."""
+    return Key(conversation_pk(conversation_id), f"MID#{message_id}")
 
 
 def order_key(depth: int) -> str:

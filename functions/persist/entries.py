@@ -29,6 +29,7 @@ class What(Enum):
 
     TOMBSTONE = "tombstone"
     META = "meta"
+    MESSAGE_ID = "message_id"
     MESSAGE = "message"
     ANSWER = "answer"
     RECEIPT = "receipt"

@@ -97,7 +97,7 @@ class Job:
         elif What.TOMBSTONE in failed or (What.META in failed and not self._owned(failed[What.META])):
             self._refused = CONVERSATION_NOT_FOUND
             self.writes = self._next()
-        elif What.MESSAGE in failed or (What.ANSWER in failed and not is_own_answer(failed[What.ANSWER], self.plan.turn)):
+        elif self._meets_others(failed):
             self._refused = DUPLICATE_TURN
             self.writes = self._next()
         elif What.ANSWER in failed:
@@ -112,6 +112,12 @@ class Job:
 
     def _next(self) -> Sequence[Write]:
         return self.plan.refusal(self._refused) if self._refused is not None else self.plan.transaction(self._part, self._stale)
+
+    def _meets_others(self, failed: Mapping[What, Mapping[str, Any]]) -> bool:
+        """Whether an id of the record's names something else in the conversation already."""
+        if What.MESSAGE_ID in failed or What.MESSAGE in failed:
+            return True
+        return What.ANSWER in failed and not is_own_answer(failed[What.ANSWER], self.plan.turn)
 
     def _owned(self, meta: Mapping[str, Any]) -> bool:
         return "deleted_at" not in meta and meta.get("workspace_id") == {"S": self.plan.workspace_id}

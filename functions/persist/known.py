@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.common import keys
 from functions.common.keys import Key
-from functions.common.records import Record, SettleTurn, TurnHead
+from functions.common.records import Record, SettleTurn, TurnHead, TurnStarted
 from functions.persist.errors import Poison
 from functions.persist.job import Outcome
 from functions.persist.pace import Pace
@@ -38,6 +38,11 @@ class Known:
             return Outcome.REFUSED
         return Outcome.REPEATED if "answer_status" in receipt else None
 
+    def begun(self, turn: TurnHead) -> bool:
+        """Whether the turn's beginning is stored: only that names the conversation on the receipt."""
+        receipt = self._live(_turn_key(turn, keys.RECEIPT))
+        return "conversation_id" in receipt and _same_request(receipt, turn)
+
     def workspace_of(self, turn: TurnHead) -> str | None:
         """The workspace the turn's conversation must be in, None when the turn must be refused.
 
@@ -62,12 +67,14 @@ class Known:
 
 
 def read_known(records: Sequence[Record], store: Store, pace: Pace) -> Known:
-    """One BatchGetItem for the batch: each turn's claim, a settling's receipt, META where the workspace is not named."""
+    """One BatchGetItem for the batch: each turn's claim, the receipt where the turn's beginning can be stored already, META where
+    the workspace is not named.
+    """
     wanted: dict[Key, None] = {}  # in order, and each key once
     for record in records:
         turn = record.turn
         wanted[_turn_key(turn, keys.TURN)] = None
-        if isinstance(record, SettleTurn):
+        if not isinstance(record, TurnStarted):
             wanted[_turn_key(turn, keys.RECEIPT)] = None
         if turn.workspace_id is None:
             wanted[keys.meta_key(turn.conversation_id)] = None

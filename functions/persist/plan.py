@@ -10,7 +10,16 @@ from functions.common.turns import INTERRUPTED
 from functions.persist.entries import Tables, Write
 from functions.persist.receipts import CONVERSATION_NOT_FOUND, claim, receipt, refusal
 from functions.persist.usage import counted
-from functions.persist.writes import answer, message, meta_owned, meta_touched, placeholder, tombstone_absent
+from functions.persist.writes import (
+    answer,
+    answer_id,
+    message,
+    message_id,
+    meta_owned,
+    meta_touched,
+    placeholder,
+    tombstone_absent,
+)
 
 # TransactWriteItems: "up to 100 action requests", "the aggregate size of the items in the transaction cannot exceed 4 MB".
 MAX_ENTRIES: Final = 100
@@ -70,13 +79,19 @@ def plan_refused(tables: Tables, turn: TurnHead) -> Plan:
 
 def plan_started(tables: Tables, record: TurnStarted, workspace_id: str) -> Plan:
     turn = record.turn
-    writes = [*(message(tables, turn, new) for new in record.messages), placeholder(tables, turn)]
+    writes: list[Write] = []
+    for new in record.messages:
+        # Its id first: where a record takes several transactions, no message is stored before its id is known to be free.
+        writes += [message_id(tables, turn, new.depth, new.id), message(tables, turn, new)]
+    writes += [answer_id(tables, turn), placeholder(tables, turn)]
     return Plan(tables, turn, workspace_id, turn.started_at, writes)
 
 
-def plan_finished(tables: Tables, record: TurnFinished, workspace_id: str) -> Plan:
+def plan_finished(tables: Tables, record: TurnFinished, workspace_id: str, begun: bool = False) -> Plan:
+    """`begun`: the turn's beginning is stored, and with it the answer's id."""
     turn, ended = record.turn, record.answer
-    writes = [answer(tables, turn, ended), *counted(tables, turn, ended)]
+    first = [] if begun else [answer_id(tables, turn)]
+    writes = [*first, answer(tables, turn, ended), *counted(tables, turn, ended)]
     return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended.status)
 
 
@@ -87,8 +102,8 @@ def plan_settled(tables: Tables, turn: TurnHead, workspace_id: str, text: tuple[
     """
     content, reasoning = text or ("", "")
     ended = Answer(content=content, reasoning=reasoning, status=INTERRUPTED, finished_at=turn.started_at)
-    write = answer(tables, turn, ended, placeholder_only=text is None)
-    return Plan(tables, turn, workspace_id, ended.finished_at, [write], ended.status, settling=True, final=not alive)
+    writes = [answer_id(tables, turn), answer(tables, turn, ended, placeholder_only=text is None)]
+    return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended.status, settling=True, final=not alive)
 
 
 def split(writes: Iterable[Write], max_entries: int, max_bytes: int) -> list[list[Write]]:

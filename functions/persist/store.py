@@ -26,7 +26,17 @@ T = TypeVar("T")
 MAX_READS: Final = 100  # BatchGetItem: "up to 100 items"
 DYNAMODB: Final = replace(aws.DYNAMODB, connect_s=CONNECT_TIMEOUT_S, read_s=READ_TIMEOUT_S)
 _SERVER_ERROR: Final = 500
-_ATTRIBUTES: Final = (keys.PK, keys.SK, keys.EXPIRES, "digest", "refused", "answer_status", "workspace_id", "deleted_at")
+_ATTRIBUTES: Final = (
+    keys.PK,
+    keys.SK,
+    keys.EXPIRES,
+    "digest",
+    "refused",
+    "answer_status",
+    "conversation_id",
+    "workspace_id",
+    "deleted_at",
+)
 _NAMES: Final = {f"#{name}": name for name in _ATTRIBUTES}  # what is read of an item (known.py)
 _PROJECTION: Final = ", ".join(_NAMES)
 

@@ -26,9 +26,11 @@ _SAME_MESSAGE: Final = "#role = :role AND #content = :content AND (attribute_not
 _FIRST: Final = f"{_FREE} OR ({_SAME_MESSAGE} AND attribute_not_exists(#parent_id))"
 _BELOW: Final = f"{_FREE} OR ({_SAME_MESSAGE} AND #parent_id = :parent_id)"
 
-# An answer and its placeholder are their user's. An answer replaces its placeholder, or what a settling made of it; a repeat, or
-# a settling that comes late, fails here.
-_OWN_ANSWER: Final = "#role = :role AND #user_id = :user_id"
+_SAME_DEPTH: Final = "attribute_not_exists(#order_key) OR #order_key = :order_key"
+
+# An answer and its placeholder are their user's and their request's (those of earlier versions do not name the request). An
+# answer replaces its placeholder, or what a settling made of it; a repeat, or a settling that comes late, fails here.
+_OWN_ANSWER: Final = "#role = :role AND #user_id = :user_id AND (attribute_not_exists(#digest) OR #digest = :digest)"
 _PLACE_FREE_OR_OWN: Final = f"{_FREE} OR ({_OWN_ANSWER})"
 _ANSWER_OPEN: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status IN (:{STREAMING}, :{INTERRUPTED}))"
 _PLACEHOLDER_ONLY: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status = :{STREAMING})"
@@ -59,6 +61,20 @@ def meta_owned(tables: Tables, turn: TurnHead, workspace_id: str) -> Write:
     """META left as it is, only asked: it has seen a later activity than the turn's, or an earlier part of the same record."""
     key = keys.meta_key(turn.conversation_id)
     return check(What.META, tables.conversations, key, _OWNED, _OWNED_NAMES, {"workspace_id": workspace_id})
+
+
+def message_id(tables: Tables, turn: TurnHead, depth: int, message_id: str) -> Write:
+    """The one depth of an id in its conversation. The depth is in a message's key, and comes from the client as the id does:
+    without this, one id could stand twice, and a client, which finds messages by id, would show one and hide the other.
+    """
+    key = keys.message_id_key(turn.conversation_id, message_id)
+    keep = {"order_key": keys.order_key(depth)}
+    return update(What.MESSAGE_ID, tables.conversations, key, keep=keep, replace={}, condition=_SAME_DEPTH)
+
+
+def answer_id(tables: Tables, turn: TurnHead) -> Write:
+    """The same for the answer's id, which is the turn's."""
+    return message_id(tables, turn, turn.depth, turn.turn_id)
 
 
 def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
@@ -109,8 +125,10 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
 
 
 def is_own_answer(item: Mapping[str, Any], turn: TurnHead) -> bool:
-    """Whether the item that an answer met is an answer of the turn's user: then the turn's own, for its id is the turn's."""
-    return item.get("role") == {"S": "assistant"} and item.get("user_id") == {"S": turn.user_id}
+    """Whether the item that an answer met is an answer to the same request of the same user."""
+    if item.get("role") != {"S": "assistant"} or item.get("user_id") != {"S": turn.user_id}:
+        return False
+    return "digest" not in item or item["digest"] == {"S": turn.digest}
 
 
 def _answer_key(turn: TurnHead) -> keys.Key:
@@ -118,6 +136,6 @@ def _answer_key(turn: TurnHead) -> keys.Key:
 
 
 def _head_of_answer(turn: TurnHead) -> dict[str, str]:
-    who = {"turn_id": turn.turn_id, "user_id": turn.user_id}
+    who = {"turn_id": turn.turn_id, "user_id": turn.user_id, "digest": turn.digest}
     head = {"id": turn.turn_id, "role": "assistant", "created_at": turn.started_at, **who}
     return head if turn.parent_id is None else {**head, "parent_id": turn.parent_id}

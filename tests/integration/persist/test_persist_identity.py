@@ -160,3 +160,59 @@ def test_an_answer_under_the_id_of_ones_own_message_is_refused(world: World) -> 
 
     assert of_ann(world) == before
     assert (world.receipt(own) or {})["refused"] == "duplicate_turn"
+
+
+@pytest.mark.parametrize("depth", [0, 2, 5], ids=["above", "below", "further below"])
+@pytest.mark.parametrize("of", [{}, SHARED], ids=["of the same user", "of another member"])
+@pytest.mark.parametrize("taken", [20, 2], ids=["a question's id", "an answer's id"])
+@pytest.mark.parametrize("by", ["a message", "a turn"])
+def test_an_id_stands_once_in_a_conversation_whatever_the_depth(
+    world: World, by: str, taken: int, of: dict[str, Any], depth: int
+) -> None:
+    """Its depth is in a message's key, so the two would be two items: a client finds messages by id, and would show one."""
+    begun = head(2, depth=2, parent_id=uid(20))
+    world.deliver(TurnStarted(turn=begun, messages=[NewMessage(id=uid(20), parent_id=None, depth=1, role="user", content="hi")]))
+    world.deliver(finished(begun))
+    before = world.scan()["conversations"]
+    if by == "a turn":
+        turn = following(taken, parent=7, depth=depth, digest="another", **of)
+        records: list[Record] = [finished(turn, "again"), TurnStarted(turn=turn, messages=[]), settling(turn)]
+    else:
+        turn = following(8, parent=taken, depth=depth + 1, **of)
+        again = NewMessage(id=uid(taken), parent_id=uid(7), depth=depth, role="user", content="hi")
+        records = [TurnStarted(turn=turn, messages=[again]), finished(turn, "again"), settling(turn)]
+    if by == "a turn" and not of and taken == 2:
+        world.raw.delete_item(TableName="turns", Key={"pk": {"S": f"TURN#{uid(2)}#ann"}, "sk": {"S": "RECEIPT"}})  # a day later
+
+    for record in records:
+        assert world.deliver(record) == []
+
+    assert world.scan()["conversations"] == before
+    assert (world.receipt(turn) or {})["refused"] == "duplicate_turn"
+
+
+def test_the_same_id_in_two_conversations_is_two_messages(world: World) -> None:
+    world.deliver(started(ANN), finished(ANN))
+    other = head(2, conversation_id=uid(50), user_id="bob", workspaces=["bob"], workspace_id="bob", digest="bobs")
+
+    assert world.deliver(started(other, "bob asks"), finished(other, "bob is told")) == []
+
+    assert [(world.answer(turn) or {})["content"] for turn in (ANN, other)] == ["hello", "bob is told"]
+
+
+def test_an_answer_whose_beginning_is_stored_does_not_write_its_id_again(world: World) -> None:
+    world.deliver(started(ANN))
+    before = world.scan()["conversations"]
+    written: list[str] = []
+
+    def watch(operation: str, body: Any) -> None:
+        if operation == "TransactWriteItems":
+            written.extend(str(write) for write in body["TransactItems"])
+
+    world.fault = watch
+    world.deliver(finished(ANN))
+
+    assert not any("MID#" in write for write in written)
+    assert [row for row in world.scan()["conversations"] if row["sk"].startswith("MID#")] == [
+        row for row in before if row["sk"].startswith("MID#")
+    ]
