@@ -48,12 +48,16 @@ class Stage:
     def environment(self, aws: Process) -> dict[str, str]:
         """For a relay: the machine's own environment without any way to a real account or provider."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPENAI_", "OIDC_"))}
-        tables = {"CONVERSATIONS_TABLE": CONVERSATIONS.name, "TURNS_TABLE": TURNS.name, "QUEUE_URL": queue_url(aws.url)}
+        tables = {
+            "CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name,
+            "CHAT_TURNS_TABLE": TURNS.name,
+            "CHAT_QUEUE_URL": queue_url(aws.url),
+        }
         return kept | aws_environment(aws.url) | tables | {"UPSTREAM": f"{self.upstream.url}/v1", "NO_PROXY": "127.0.0.1"}
 
     def product_environment(self, aws: Process) -> dict[str, str]:
         """The whole product: sign-in on, quotas on but out of the way."""
-        quotas = dict.fromkeys(("QUOTA_STREAMS", "QUOTA_TURNS_PER_MINUTE", "QUOTA_TOKENS_PER_DAY"), _MANY)
+        quotas = dict.fromkeys(("CHAT_QUOTA_STREAMS", "CHAT_QUOTA_TURNS_PER_MINUTE", "CHAT_QUOTA_TOKENS_PER_DAY"), _MANY)
         model = {"OPENAI_BASE_URL": f"{self.upstream.url}/v1", "OPENAI_API_KEY": "none", "DEFAULT_MODEL": MODEL}
         signed = {"OIDC_ISSUER": self.issuer.issuer, "OIDC_AUDIENCE": self.issuer.audience}
         return self.environment(aws) | quotas | model | signed | {"POWERTOOLS_TRACE_DISABLED": "true"}

@@ -39,7 +39,7 @@ class Storage:
     queue: sqs.IQueue
 
     def tables(self) -> dict[str, str]:
-        return {"CONVERSATIONS_TABLE": self.conversations.table_name, "TURNS_TABLE": self.turns.table_name}
+        return {"CHAT_CONVERSATIONS_TABLE": self.conversations.table_name, "CHAT_TURNS_TABLE": self.turns.table_name}
 
 
 class ChatStream(Construct):
@@ -77,14 +77,14 @@ class ChatStream(Construct):
                 **_limits(config),
                 **_quotas(config),
                 **provider.environment(),
-                "TURNS_TABLE": storage.turns.table_name,
-                "QUEUE_URL": storage.queue.queue_url,
+                "CHAT_TURNS_TABLE": storage.turns.table_name,
+                "CHAT_QUEUE_URL": storage.queue.queue_url,
                 "OPENAI_BASE_URL": config.model_base_url,
-                "MODEL_KEY_SECRET": key.secret_name if config.model_key_secret else key.secret_arn,
-                "MODEL_KEY_REVISION": config.model_key_revision,  # nobody reads it: a change of it publishes a new version
+                "CHAT_MODEL_KEY_SECRET": key.secret_name if config.model_key_secret else key.secret_arn,
+                "CHAT_MODEL_KEY_REVISION": config.model_key_revision,  # nobody reads it: a change of it publishes a new version
                 "DEFAULT_MODEL": config.default_model,
                 "MODELS": ",".join(config.offered_models),
-                "SETTLE_DELAY_S": str(resources.SETTLE_DELAY_S),
+                "CHAT_SETTLE_DELAY_S": str(resources.SETTLE_DELAY_S),
             },
         )
         grant(self.function, storage.turns, "DeleteItem", "PutItem", "Query", "UpdateItem")
@@ -170,7 +170,7 @@ class Conversations(Construct):
                 **storage.tables(),
                 **provider.environment(),
                 **_quotas(config),
-                "AUTHORIZATION_HEADER": AUTHORIZATION_HEADER,
+                "CHAT_AUTHORIZATION_HEADER": AUTHORIZATION_HEADER,
             },
         )
         grant(
@@ -206,18 +206,18 @@ def _adapter() -> Mapping[str, str]:
 
 def _limits(config: Config) -> Mapping[str, str]:
     return {
-        "MAX_MESSAGE_BYTES": str(config.max_message_bytes),
-        "MAX_NEW_BYTES": str(config.max_new_bytes),
-        "MAX_BODY_BYTES": str(config.max_body_bytes),
-        "MAX_MESSAGES": str(config.max_messages),
-        "MAX_ANSWER_BYTES": str(config.max_answer_bytes),
+        "CHAT_MAX_MESSAGE_BYTES": str(config.max_message_bytes),
+        "CHAT_MAX_NEW_BYTES": str(config.max_new_bytes),
+        "CHAT_MAX_BODY_BYTES": str(config.max_body_bytes),
+        "CHAT_MAX_MESSAGES": str(config.max_messages),
+        "CHAT_MAX_ANSWER_BYTES": str(config.max_answer_bytes),
     }
 
 
 def _quotas(config: Config) -> Mapping[str, str]:
     """For the function that enforces them, and the one that shows them."""
     return {
-        "QUOTA_STREAMS": str(config.quota_streams),
-        "QUOTA_TURNS_PER_MINUTE": str(config.quota_turns_per_minute),
-        "QUOTA_TOKENS_PER_DAY": str(config.quota_tokens_per_day),
+        "CHAT_QUOTA_STREAMS": str(config.quota_streams),
+        "CHAT_QUOTA_TURNS_PER_MINUTE": str(config.quota_turns_per_minute),
+        "CHAT_QUOTA_TOKENS_PER_DAY": str(config.quota_tokens_per_day),
     }

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from functions.common.variables import unknown
 from local.environment import Settings, Unusable
 from local.log_lines import Log
 from local.supervisor import DidNotStart, Supervisor, listen
@@ -84,6 +85,8 @@ def _ending(log: Log) -> asyncio.Event:
 def main() -> None:
     log = Log()
     try:
+        for found in unknown(os.environ):
+            log.say(f"{found}; it is ignored", "WARNING")
         settings = Settings.from_env(os.environ, json_output="--json" in sys.argv[1:])
         sys.exit(asyncio.run(run(settings, os.environ, log)))
     except Unusable as reason:

@@ -37,8 +37,8 @@ def create_resources(endpoint_url: str, visibility_timeout_s: int) -> None:
 
 
 def main(env: Mapping[str, str]) -> None:
-    with embedded_aws(int(env["PORT"]), faulty=bool(env.get("EMBEDDED_AWS_FAULTS"))) as endpoint_url:
-        create_resources(endpoint_url, int(env["VISIBILITY_TIMEOUT_S"]))
+    with embedded_aws(int(env["PORT"]), faulty=bool(env.get("CHAT_EMBEDDED_AWS_FAULTS"))) as endpoint_url:
+        create_resources(endpoint_url, int(env["CHAT_VISIBILITY_TIMEOUT_S"]))
         say_ready()
         wait_for_the_end()
         os._exit(0)  # nothing outlives this process, so nothing needs half a second to be closed

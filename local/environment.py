@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from functions.chat_stream.settings import Settings as ChatSettings
+from functions.common.variables import current, unknown
 from infra.resources import CONVERSATIONS, PERSIST, SETTLE_DELAY_S, TURNS
 from local.model.pace import Pace
 
@@ -35,6 +36,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str], json_output: bool = False) -> "Settings":
         """Raises Unusable."""
+        env = current(env)
         host = env.get("HOST") or LOOPBACK
         if not env.get("OIDC_ISSUER") and host not in {LOOPBACK, "localhost", "::1"}:
             raise Unusable(f"HOST={host} would let strangers in: set OIDC_ISSUER and OIDC_AUDIENCE, or leave HOST alone.")
@@ -46,8 +48,8 @@ class Settings:
             host=host,
             port=_number(env, "PORT", 8000, 0, 65535),
             chat_workers=_number(env, "CHAT_WORKERS", 1, 1, 16),
-            visibility_timeout_s=_number(env, "VISIBILITY_TIMEOUT_S", 10, 0, 43200),
-            grace_s=_number(env, "GRACE_S", 10, 0, 900),
+            visibility_timeout_s=_number(env, "CHAT_VISIBILITY_TIMEOUT_S", 10, 0, 43200),
+            grace_s=_number(env, "CHAT_GRACE_S", 10, 0, 900),
             provider=provider,
             json_output=json_output,
         )
@@ -96,7 +98,9 @@ def aws_environment(endpoint_url: str) -> dict[str, str]:
 
 def base(env: Mapping[str, str], ports: Ports) -> dict[str, str]:
     """What all processes share: the user's environment, the embedded AWS in place of any real one."""
-    kept = {name: value for name, value in env.items() if not name.startswith("AWS_")}
+    env = current(env)
+    dropped = {found.name for found in unknown(env)}  # the local run itself names those
+    kept = {name: value for name, value in env.items() if not name.startswith("AWS_") and name not in dropped}
     # A proxy is for the way to a real provider, not for the way to the next process.
     no_proxy = ",".join(filter(None, [env.get("NO_PROXY") or env.get("no_proxy"), LOOPBACK, "localhost"]))
     return {
@@ -106,10 +110,10 @@ def base(env: Mapping[str, str], ports: Ports) -> dict[str, str]:
         "no_proxy": no_proxy,
         "PYTHONUNBUFFERED": "1",
         "HOST": LOOPBACK,
-        "CONVERSATIONS_TABLE": CONVERSATIONS.name,
-        "TURNS_TABLE": TURNS.name,
-        "QUEUE_URL": queue_url(endpoint(ports.aws)),
-        "SETTLE_DELAY_S": env.get("SETTLE_DELAY_S") or str(SETTLE_DELAY_S),
+        "CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name,
+        "CHAT_TURNS_TABLE": TURNS.name,
+        "CHAT_QUEUE_URL": queue_url(endpoint(ports.aws)),
+        "CHAT_SETTLE_DELAY_S": env.get("CHAT_SETTLE_DELAY_S") or str(SETTLE_DELAY_S),
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
 

@@ -1,7 +1,7 @@
 """Faults of the embedded AWS, switched on and off over HTTP while it runs: moto itself never throttles, breaks or hangs.
 
 `PUT /faults {"dynamodb": {"throttle": 0.1}, "sqs": {"hang": 0.05, "hang_s": 3}}` sets how often (0 to 1) a call of a service
-fails; `{}` ends it. Only an embedded AWS started with EMBEDDED_AWS_FAULTS=1 listens to it.
+fails; `{}` ends it. Only an embedded AWS started with CHAT_EMBEDDED_AWS_FAULTS=1 listens to it.
 """
 
 import json

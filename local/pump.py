@@ -120,7 +120,7 @@ def main(env: Mapping[str, str]) -> None:
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
-    pump = connect(client("sqs", env["AWS_ENDPOINT_URL"]), env["QUEUE_URL"], handler, end)
+    pump = connect(client("sqs", env["AWS_ENDPOINT_URL"]), env["CHAT_QUEUE_URL"], handler, end)
     if pump is None:
         return
     say_ready()

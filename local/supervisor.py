@@ -38,7 +38,7 @@ class Supervisor:
             service = name.partition("-")[0]
             return Process(name, module, {**base, "PORT": str(port), "POWERTOOLS_SERVICE_NAME": service, **(more or {})}, log)
 
-        self._aws = process("aws", "local.aws", ports.aws, {"VISIBILITY_TIMEOUT_S": str(settings.visibility_timeout_s)})
+        self._aws = process("aws", "local.aws", ports.aws, {"CHAT_VISIBILITY_TIMEOUT_S": str(settings.visibility_timeout_s)})
         self._model = None if settings.provider else process("model", "local.model", ports.model, model)
         self._persist = process("persist", "local.pump", 0)
         self._conversations = process("conversations", "local.lambda_url", ports.conversations)

@@ -18,7 +18,7 @@ dynamodb = boto3.client("dynamodb")
 
 def put(conversation_id: str, sk: str, **values: str) -> None:
     item: dict[str, Any] = {name: {"S": text} for name, text in {"pk": conversation_id, "sk": sk, **values}.items()}
-    dynamodb.put_item(TableName=os.environ["CONVERSATIONS_TABLE"], Item=item)
+    dynamodb.put_item(TableName=os.environ["CHAT_CONVERSATIONS_TABLE"], Item=item)
 
 
 async def chat(request: Request) -> StreamingResponse:

@@ -122,7 +122,7 @@ def pump() -> None:
     """Until killed. The time told is time.monotonic's, when the batch was in hand."""
     sqs = client("sqs", os.environ["AWS_ENDPOINT_URL"])
     while True:
-        reply = sqs.receive_message(QueueUrl=os.environ["QUEUE_URL"], MaxNumberOfMessages=10, WaitTimeSeconds=_POLL_S)
+        reply = sqs.receive_message(QueueUrl=os.environ["CHAT_QUEUE_URL"], MaxNumberOfMessages=10, WaitTimeSeconds=_POLL_S)
         if messages := reply.get("Messages"):
             delivered = time.monotonic()
             _handle(event_of(messages, _ARN, "eu-central-1"))

@@ -12,6 +12,7 @@ import uvicorn
 from functions.chat_stream.app import create_app
 from functions.chat_stream.settings import Settings
 from functions.common.log import get_logger
+from functions.common.variables import warn_of_unknown
 
 logger = get_logger("chat_stream")
 _GRACE_S: Final = 20
@@ -38,6 +39,7 @@ def main(env: Mapping[str, str]) -> None:
         app = create_app(settings)
     except ValueError as error:
         sys.exit(f"chat_stream: {error}")
+    warn_of_unknown(env, logger.warning)
     config = uvicorn.Config(
         app,
         host,

@@ -8,6 +8,7 @@ from functions.common import VERSION
 from functions.common.auth import AuthSettings
 from functions.common.quotas import Quotas
 from functions.common.records import SQS_MAX_DELAY_S
+from functions.common.variables import current, required
 
 KIB: Final = 1024
 METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
@@ -79,16 +80,17 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Raises ValueError with a sentence that names the variable at fault."""
+        env = current(env)
         auth = AuthSettings.from_env(env)
-        timing = Timing(**_numbers(env, Timing, prefix=""))
+        timing = Timing(**_numbers(env, Timing, prefix="CHAT_"))
         if timing.settle_delay_s > SQS_MAX_DELAY_S:
-            raise ValueError(f"SETTLE_DELAY_S is {timing.settle_delay_s}, and SQS delays {SQS_MAX_DELAY_S} s at most")
+            raise ValueError(f"CHAT_SETTLE_DELAY_S is {timing.settle_delay_s}, and SQS delays {SQS_MAX_DELAY_S} s at most")
         return cls(
-            turns_table=_required(env, "TURNS_TABLE"),
-            queue_url=_required(env, "QUEUE_URL"),
+            turns_table=required(env, "CHAT_TURNS_TABLE"),
+            queue_url=required(env, "CHAT_QUEUE_URL"),
             model=_model(env),
             auth=auth,
-            limits=Limits(**_numbers(env, Limits, prefix="MAX_")),
+            limits=Limits(**_numbers(env, Limits, prefix="CHAT_MAX_")),
             timing=timing,
             quotas=Quotas.from_env(env),
             in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
@@ -100,12 +102,6 @@ class Settings:
         )
 
 
-def _required(env: Mapping[str, str], name: str) -> str:
-    if value := env.get(name):
-        return value
-    raise ValueError(f"{name} is not set")
-
-
 def _logout_url(env: Mapping[str, str]) -> str | None:
     """Where a browser ends its session at an issuer that does not follow OpenID Connect here: Cognito's `/logout`."""
     url = env.get("OIDC_LOGOUT_URL") or None
@@ -115,9 +111,9 @@ def _logout_url(env: Mapping[str, str]) -> str | None:
 
 
 def _model(env: Mapping[str, str]) -> ModelSettings:
-    key, secret = env.get("OPENAI_API_KEY", "").strip() or None, env.get("MODEL_KEY_SECRET") or None
+    key, secret = env.get("OPENAI_API_KEY", "").strip() or None, env.get("CHAT_MODEL_KEY_SECRET") or None
     if key is None and secret is None:
-        raise ValueError("set OPENAI_API_KEY, or MODEL_KEY_SECRET to the name of the secret that holds the provider's key")
+        raise ValueError("set OPENAI_API_KEY, or CHAT_MODEL_KEY_SECRET to the name of the secret that holds the provider's key")
     default = env.get("DEFAULT_MODEL") or "gpt-5-mini"
     offered = tuple(name.strip() for name in env.get("MODELS", "").split(",") if name.strip()) or (default,)
     if default not in offered:
@@ -131,7 +127,7 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
 
 
 def _numbers(env: Mapping[str, str], kind: type[Limits] | type[Timing], prefix: str) -> dict[str, Any]:
-    """The fields of `kind` that the environment sets, named as they are, in capitals: MAX_BODY_BYTES, STALL_S, SETTLE_DELAY_S."""
+    """The fields of `kind` that the environment sets, each named `prefix` and its name in capitals: CHAT_STALL_S."""
     given: dict[str, Any] = {}
     for spec in fields(kind):
         name = prefix + spec.name.upper()

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Self
 
+from functions.common.variables import current
+
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Per user; 0 is no limit. Each is a setting, `QUOTA_` before its name in capitals.
+    """Per user; 0 is no limit. Each is a setting, `CHAT_QUOTA_` before its name in capitals.
 
     The defaults stop a runaway client, not a person. `streams`: a browser opens 6 connections to a host over HTTP/1.1, so 10 are
     several tabs and a script beside them. `turns_per_minute`: LibreChat lets a user send 40 messages a minute
@@ -25,10 +27,11 @@ class Quotas:
 
         Without sign-in everyone on the machine is one user, load tests included: the defaults are then a thousand times those.
         """
+        env = current(env)
         times = 1 if env.get("OIDC_ISSUER") else _LOCAL_TIMES
         given = {}
         for quota, default in asdict(cls()).items():
-            name = f"QUOTA_{quota.upper()}"
+            name = f"CHAT_QUOTA_{quota.upper()}"
             text = env.get(name)
             given[quota] = _count(name, text) if text else times * default
         return cls(**given)

@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from functions.common.auth import TokenVerifier
 from functions.common.log import get_logger
+from functions.common.variables import warn_of_unknown
 from functions.conversations.gate import Event, Gate
 from functions.conversations.routes import Routes
 from functions.conversations.settings import Settings
@@ -29,6 +30,7 @@ def gate() -> Gate:
     """What answers, built from the environment; raises ValueError when a setting is missing."""
     settings = Settings.from_env(os.environ)
     logger = get_logger("conversations")
+    warn_of_unknown(os.environ, logger.warning)
     store = Store(dynamodb(), settings.conversations_table, settings.turns_table)
     return Gate(Routes(store, logger, settings.quotas).app, TokenVerifier(settings.auth), settings.authorization_header, logger)
 

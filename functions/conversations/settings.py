@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from functions.common.auth import AuthSettings
 from functions.common.quotas import Quotas
+from functions.common.variables import current, required
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`authorization_header` is where the token lies: behind CloudFront the signature has taken `authorization` itself.
 
-    `quotas` are those `chat_stream` enforces: both functions get the same QUOTA_ variables.
+    `quotas` are those `chat_stream` enforces: both functions get the same CHAT_QUOTA_ variables.
     """
 
     conversations_table: str
@@ -23,16 +24,11 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Raises ValueError with a sentence that names the variable at fault."""
+        env = current(env)
         return cls(
-            conversations_table=_required(env, "CONVERSATIONS_TABLE"),
-            turns_table=_required(env, "TURNS_TABLE"),
+            conversations_table=required(env, "CHAT_CONVERSATIONS_TABLE"),
+            turns_table=required(env, "CHAT_TURNS_TABLE"),
             auth=AuthSettings.from_env(env),
-            authorization_header=(env.get("AUTHORIZATION_HEADER") or "authorization").lower(),
+            authorization_header=(env.get("CHAT_AUTHORIZATION_HEADER") or "authorization").lower(),
             quotas=Quotas.from_env(env),
         )
-
-
-def _required(env: Mapping[str, str], name: str) -> str:
-    if value := env.get(name):
-        return value
-    raise ValueError(f"{name} is not set")

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, NotRequired, TypedDict
 
 from functions.common import keys
+from functions.common.variables import current, required
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.literals import ReturnValuesOnConditionCheckFailureType
@@ -48,7 +49,9 @@ class Tables(NamedTuple):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Tables":
-        return cls(env["CONVERSATIONS_TABLE"], env["TURNS_TABLE"])
+        """Raises ValueError with a sentence that names the variable at fault."""
+        env = current(env)
+        return cls(required(env, "CHAT_CONVERSATIONS_TABLE"), required(env, "CHAT_TURNS_TABLE"))
 
 
 class Write(NamedTuple):

@@ -14,7 +14,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.aws import Aws
+from functions.common.log import get_logger
 from functions.common.session import Session
+from functions.common.variables import warn_of_unknown
 from functions.persist.entries import Tables
 from functions.persist.errors import PersistError
 from functions.persist.inbox import Message, take_in
@@ -58,6 +60,7 @@ def _measure(lags_s: Sequence[float]) -> None:
 
 @cache
 def _store() -> Store:
+    warn_of_unknown(os.environ, get_logger("persist").warning)
     return Store(Aws(Session()), Tables.from_env(os.environ))
 
 

@@ -27,7 +27,7 @@ SETTLE_DELAY_S = 4
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[LocalSystem]:
-    with LocalSystem({**QUICK_START, "CHAT_WORKERS": "2", "SETTLE_DELAY_S": str(SETTLE_DELAY_S)}) as system:
+    with LocalSystem({**QUICK_START, "CHAT_WORKERS": "2", "CHAT_SETTLE_DELAY_S": str(SETTLE_DELAY_S)}) as system:
         yield system
 
 

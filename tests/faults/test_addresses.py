@@ -85,7 +85,7 @@ def test_addresses_in_a_text_or_a_header_are_passed_on_or_ignored_and_never_aske
 ) -> None:
     address = trap.url.removeprefix("http://").partition("/")[0]
     chat_system.model.plays(token(f"![see]({trap.url}/models) <img src='{trap.url}/models'>"), finish(), done())
-    api = chat_system.serve(RECEIPT_WAIT_S="0.05")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05")
     api.http.headers |= {
         "x-forwarded-host": address,
         "x-base-url": trap.url,

@@ -45,7 +45,7 @@ def test_of_a_batch_only_what_is_no_record_of_ours_dies(chat_system: System) -> 
 
 
 def test_what_died_of_an_outage_is_stored_whole_and_once_after_a_redrive(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.05", SETTLE_DELAY_S="600")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", CHAT_SETTLE_DELAY_S="600")
     chat_system.model.plays(token("kept"), finish(), done())
     stream = api.say("hi")
     assert stream.last["type"] == "complete"

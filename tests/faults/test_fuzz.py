@@ -57,7 +57,7 @@ def test_odd_text_that_is_taken_is_stored_and_shown_whole(chat_system: System) -
 def url(aws_endpoint: str) -> Iterator[str]:
     with system(aws_endpoint, INSTANT) as made:
         made.model.always_plays(token("hi"), finish(), done())
-        with whole_api(made, RECEIPT_WAIT_S="0.01") as url:
+        with whole_api(made, CHAT_RECEIPT_WAIT_S="0.01") as url:
             yield url
 
 

@@ -41,7 +41,7 @@ from tests.support.system import System
 
 @pytest.fixture
 def api(chat_system: System) -> Api:
-    return chat_system.serve(RECEIPT_WAIT_S="0.05", STALL_S="0.4", FIRST_TOKEN_S="0.6")
+    return chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", CHAT_STALL_S="0.4", CHAT_FIRST_TOKEN_S="0.6")
 
 
 def saved_answer(system: System) -> TurnFinished:
@@ -72,7 +72,7 @@ def test_an_error_before_the_first_token_is_retried_at_most_twice(
 ) -> None:
     chat_system.model.always_plays(answer)
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05").say("hi")
 
     assert_failed(stream, code, partial=False)
     assert stream.last["retryable"] is (code != "model_refused")
@@ -85,7 +85,7 @@ def test_a_retry_that_works_goes_unnoticed(chat_system: System) -> None:
     chat_system.model.plays(status(500))
     chat_system.model.plays(token("at last"), finish(), done())
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05").say("hi")
 
     assert (stream.text, stream.last["type"]) == ("at last", "complete")
 
@@ -94,7 +94,7 @@ def test_retry_after_is_honoured(chat_system: System) -> None:
     chat_system.model.plays(status(429, headers={"retry-after": "1"}))
     chat_system.model.plays(token("ok"), finish(), done())
 
-    chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+    chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05").say("hi")
 
     first, second = chat_system.model.requests
     assert second.arrived - first.arrived >= 0.95
@@ -105,7 +105,7 @@ def test_a_retry_after_that_outlasts_the_turns_patience_is_an_error_at_once(chat
     in_100_s = {"ms": {"retry-after-ms": "100000"}, "date": {"retry-after": formatdate(time.time() + 100, usegmt=True)}}
     chat_system.model.always_plays(status(429, headers=in_100_s.get(retry_after, {"retry-after": retry_after})))
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", FIRST_TOKEN_S="20").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", CHAT_FIRST_TOKEN_S="20").say("hi")
 
     assert_failed(stream, "model_rate_limited", partial=False)
     assert len(chat_system.model.requests) == 1
@@ -115,7 +115,9 @@ def test_a_retry_after_that_outlasts_the_turns_patience_is_an_error_at_once(chat
 def test_no_retry_begins_behind_the_wait_for_a_first_token(chat_system: System) -> None:
     chat_system.model.always_plays(status(500))
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", FIRST_TOKEN_S="0.3").say("hi")  # the first pause is at least 0.375 s
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", CHAT_FIRST_TOKEN_S="0.3").say(
+        "hi"
+    )  # the first pause is at least 0.375 s
 
     assert_failed(stream, "model_timeout", partial=False)
     assert len(chat_system.model.requests) == 1
@@ -129,7 +131,7 @@ def test_the_pauses_before_retries_are_drawn_by_chance(chat_system: System, monk
         pauses.append(seconds)
 
     monkeypatch.setattr(anyio, "sleep", noted)  # what the model's client pauses by
-    api = chat_system.serve(RECEIPT_WAIT_S="0.05")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05")
     for _ in range(5):
         assert_failed(api.say("hi"), "model_unavailable", partial=False)
 
@@ -152,7 +154,7 @@ def test_a_provider_that_refuses_the_connection_is_tried_three_times_and_unavail
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # and never listens: nobody else can be there
         nobody = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.05", OPENAI_BASE_URL=nobody).say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", OPENAI_BASE_URL=nobody).say("hi")
 
     assert_failed(stream, "model_unavailable", partial=False)
     assert attempts == [f"{nobody}/chat/completions"] * 3
@@ -164,7 +166,7 @@ def test_a_redirect_of_the_providers_is_not_followed(chat_system: System, number
     with ScriptedModel() as elsewhere:
         chat_system.model.always_plays(status(number, headers={"location": f"{elsewhere.url}/chat/completions"}))
 
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05").say("hi")
 
         assert_failed(stream, "model_unavailable", partial=False)
         assert elsewhere.requests == []
@@ -216,7 +218,7 @@ def test_a_model_that_drips_for_ever_meets_the_deadline(chat_system: System) -> 
     chat_system.model.plays(endless("drip ", delay_s=0.05))
     began = time.monotonic()
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", TURN_S="6", RESERVE_S="5").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", CHAT_TURN_S="6", CHAT_RESERVE_S="5").say("hi")
 
     assert_failed(stream, "deadline", partial=True)
     assert time.monotonic() - began < 2.5
@@ -227,7 +229,7 @@ def test_a_model_that_drips_for_ever_meets_the_deadline(chat_system: System) -> 
 def test_endless_output_is_truncated_at_the_cap_and_saved(chat_system: System) -> None:
     chat_system.model.plays(endless("é" * 100))
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05", MAX_ANSWER_BYTES="5001").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05", CHAT_MAX_ANSWER_BYTES="5001").say("hi")
 
     assert (stream.last["type"], stream.last["status"], stream.last["finishReason"]) == ("complete", "truncated", "length")
     assert stream.text == "é" * 2500
@@ -379,7 +381,7 @@ def test_a_piece_that_no_checkpoint_could_hold_is_resumed_whole(chat_system: Sys
     """Control characters are six bytes each in a checkpoint's JSON."""
     chat_system.model.plays(token("\x01" * 100_000), token("."), finish(), done())
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.05").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05").say("hi")
 
     assert stream.last["type"] == "complete"
     resumed = chat_system.serve().resume(stream.last["turnId"])

@@ -57,7 +57,7 @@ def ask(api: Api, path: str, body: Any = None) -> socket.socket:
 
 
 def test_clients_that_leave_at_any_moment_leave_nothing_behind_but_their_stored_turns(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.05")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05")
     go = threading.Event()
     chat_system.model.always_plays(token("before "), wait_for(go), token("after"), finish(), done())
     api.http.get("/api/health")
@@ -88,7 +88,7 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind_but_their_stored_
 
 
 def test_a_reader_that_reads_nothing_holds_up_no_turn(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.05")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05")
     turn_id = new_id()
     chat_system.model.plays(*[token("x" * 10_000)] * 30, finish(), done())
 
@@ -104,7 +104,7 @@ def test_a_reader_that_reads_nothing_holds_up_no_turn(chat_system: System) -> No
 def test_many_readers_that_read_nothing_cost_no_more_than_what_they_were_sent(chat_system: System) -> None:
     """Each holds the frames of its answer, which has a cap; no more is buffered for it."""
     chat_system.model.always_plays(*[token("x" * 10_000)] * 30, finish(), done())
-    with worker(chat_system, RECEIPT_WAIT_S="0.05") as (api, process), ExitStack() as open_connections:
+    with worker(chat_system, CHAT_RECEIPT_WAIT_S="0.05") as (api, process), ExitStack() as open_connections:
         first = new_id()
         api.post({"turnId": first, "messages": [user("hi")]})
         before = resident_mib(process.pid)
@@ -131,7 +131,7 @@ def resident_mib(pid: int) -> float:
 
 
 def test_a_body_that_drips_is_given_up_after_its_time_however_steadily_it_comes(chat_system: System) -> None:
-    api = chat_system.serve(MAX_BODY_TIMEOUT_S="0.4")
+    api = chat_system.serve(CHAT_MAX_BODY_TIMEOUT_S="0.4")
     address = urlsplit(str(api.http.base_url))
     with socket.create_connection((address.hostname, address.port)) as slow:
         slow.sendall(b"POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n")

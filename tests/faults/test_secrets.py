@@ -31,7 +31,7 @@ def in_secrets_manager(chat_system: System) -> Iterator[None]:
 @pytest.mark.usefixtures("in_secrets_manager")
 def test_the_key_is_fetched_once_for_many_turns_at_once_and_after(chat_system: System) -> None:
     chat_system.model.always_plays(token("hi"), finish(), done())
-    api = chat_system.serve(OPENAI_API_KEY="", MODEL_KEY_SECRET=NAME, RECEIPT_WAIT_S="0.05")
+    api = chat_system.serve(OPENAI_API_KEY="", CHAT_MODEL_KEY_SECRET=NAME, CHAT_RECEIPT_WAIT_S="0.05")
 
     with ThreadPoolExecutor(5) as pool:
         assert {stream.last["type"] for stream in pool.map(api.say, "abcde")} == {"complete"}
@@ -69,7 +69,11 @@ def test_no_key_token_prompt_answer_or_title_is_in_a_log_or_an_error(
     with (
         OidcProvider() as provider,
         whole_api(
-            chat_system, OIDC_ISSUER=provider.issuer, OIDC_AUDIENCE=provider.audience, OPENAI_API_KEY="", MODEL_KEY_SECRET=NAME
+            chat_system,
+            OIDC_ISSUER=provider.issuer,
+            OIDC_AUDIENCE=provider.audience,
+            OPENAI_API_KEY="",
+            CHAT_MODEL_KEY_SECRET=NAME,
         ) as url,
     ):
         bearer = provider.token("alice")
@@ -94,7 +98,8 @@ def test_no_key_token_prompt_answer_or_title_is_in_a_log_or_an_error(
         assert api.http.delete(f"/api/conversations/{one}").status_code == 204
         chat_system.model.plays(token(ANSWERED), finish(), done())
         with chat_system.wire.fault("dynamodb", broken()), chat_system.wire.fault("sqs", broken()):
-            assert chat_system.serve(OPENAI_API_KEY="", MODEL_KEY_SECRET=NAME, SAVE_S="0.5").say(SAID).last["code"] == "not_saved"
+            broken_off = chat_system.serve(OPENAI_API_KEY="", CHAT_MODEL_KEY_SECRET=NAME, CHAT_SAVE_S="0.5").say(SAID)
+            assert broken_off.last["code"] == "not_saved"
         api.close()
 
     out, err = capfd.readouterr()

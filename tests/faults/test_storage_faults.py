@@ -34,7 +34,7 @@ def span(stream: Stream) -> float:
 def test_tokens_are_as_fast_with_the_queue_hanging_and_the_small_table_failing(chat_system: System) -> None:
     chat_system.model.plays(*PACED)
     chat_system.model.plays(*PACED)
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", SAVE_S="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_SAVE_S="1")
     healthy = api.say("hi")
 
     with chat_system.wire.fault("sqs", hangs(5)), chat_system.wire.fault("dynamodb", throttled()):
@@ -50,7 +50,7 @@ def test_a_queue_that_refuses_everything_is_never_called_a_success(chat_system: 
     chat_system.model.plays(token("unsaved"), finish(), done())
 
     with chat_system.wire.fault("sqs", broken()):
-        stream = chat_system.serve(SAVE_S="0.6").say("hi")
+        stream = chat_system.serve(CHAT_SAVE_S="0.6").say("hi")
 
     assert stream.types == ["start", "token", "error"]
     assert (stream.last["code"], stream.last["retryable"], stream.last["partial"]) == ("not_saved", True, False)
@@ -61,7 +61,7 @@ def test_a_queue_that_recovers_in_time_goes_unnoticed(chat_system: System, fault
     chat_system.model.plays(token("saved"), finish(), done())
 
     with chat_system.wire.fault("sqs", times(3, fault)):
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert (stream.last["type"], stream.last["durable"]) == ("complete", True)
     kinds = [type(record) for record in chat_system.queued()]
@@ -79,7 +79,7 @@ def test_only_what_the_queue_refused_of_a_batch_is_sent_again(chat_system: Syste
     chat_system.model.plays(pause(0.5), token("hi"), finish(), done())
 
     with chat_system.wire.fault("SendMessageBatch", times(1, half)):
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     batches = [[entry["MessageBody"] for entry in call.body["Entries"]] for call in chat_system.wire.calls("SendMessageBatch")]
     assert [len(batch) for batch in batches] == [2, 1, 1]
@@ -107,7 +107,7 @@ def test_a_turn_of_which_the_queue_takes_only_one_end_is_not_saved(chat_system: 
     chat_system.model.plays(token("half"), finish(), done())
 
     with chat_system.wire.fault("sqs", of_the(end, fault)):
-        stream = chat_system.serve(SAVE_S="0.6").say("hi")
+        stream = chat_system.serve(CHAT_SAVE_S="0.6").say("hi")
 
     assert stream.types == ["start", "token", "error"]
     assert (stream.last["code"], stream.last["retryable"], stream.last["partial"]) == ("not_saved", True, False)
@@ -119,7 +119,7 @@ def test_either_end_of_a_turn_is_tried_again_until_the_queue_takes_it(chat_syste
     chat_system.model.plays(token("whole"), finish(), done())
 
     with chat_system.wire.fault("sqs", of_the(end, times(2, fault))):
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert (stream.last["type"], stream.last["durable"]) == ("complete", True)
     kinds = [type(record) for record in chat_system.queued()]
@@ -135,7 +135,7 @@ def test_a_failing_small_table_only_delays_the_news_of_the_conversation(chat_sys
     chat_system.model.plays(*PACED)
 
     with chat_system.wire.fault("dynamodb", fault):
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.2").say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.2").say("hi")
 
     assert stream.types == ["start", "token", "persistPending", "complete"]
     assert stream.last["durable"] is True
@@ -145,7 +145,7 @@ def test_a_failing_small_table_only_delays_the_news_of_the_conversation(chat_sys
 def test_a_small_table_that_recovers_gets_the_whole_log(chat_system: System) -> None:
     chat_system.persisting()
     chat_system.model.plays(*PACED)
-    api = chat_system.serve(CHECKPOINT_S="0.2")
+    api = chat_system.serve(CHAT_CHECKPOINT_S="0.2")
 
     with chat_system.wire.fault("PutItem", times(4, throttled())):
         stream = api.say("hi")
@@ -168,7 +168,7 @@ def test_a_claim_whose_reply_was_lost_is_not_mistaken_for_anothers(chat_system: 
             hangs(0)(request)
 
     with chat_system.wire.fault("PutItem", lands_but_times_out):
-        stream = chat_system.serve(CHECKPOINT_S="0.2").say("hi")
+        stream = chat_system.serve(CHAT_CHECKPOINT_S="0.2").say("hi")
 
     assert stream.last["type"] == "complete"
 
@@ -198,7 +198,7 @@ def test_the_model_sees_the_request_before_the_queue_or_the_table_sees_anything(
     chat_system.model.always_plays(token("hi"), finish(), done())
     with monkeypatch.context() as starting:
         starting.setattr(Aws, "prepare", nothing)  # as it is inside Lambda
-        api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+        api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     assert api.http.get("/api/buds").status_code == 200
 
     api.say("first")
@@ -210,7 +210,7 @@ def test_the_model_sees_the_request_before_the_queue_or_the_table_sees_anything(
 
 
 def test_the_announcement_of_a_turn_holds_its_settling_too(chat_system: System) -> None:
-    chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     (announcement,) = (call for call in chat_system.wire.calls("SendMessageBatch") if len(call.body["Entries"]) == 2)
     started, settle = announcement.body["Entries"]
@@ -263,7 +263,7 @@ def test_reads_and_writes_of_the_small_table_keep_to_their_budget(chat_system: S
 
 
 def test_a_table_that_does_not_answer_makes_reading_a_turn_unavailable(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     turn_id = api.say("hi").last["turnId"]
 
     with chat_system.wire.fault("dynamodb", broken()):

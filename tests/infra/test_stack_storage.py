@@ -77,7 +77,7 @@ def test_the_key_s_secret_is_made_without_a_value(stack: Stack) -> None:
 
 def test_a_secret_that_exists_is_used_by_its_name(full_stack: Stack) -> None:
     assert full_stack.of_type("AWS::SecretsManager::Secret") == {}
-    assert full_stack.environment("ChatStream")["MODEL_KEY_SECRET"] == "our/model-key"
+    assert full_stack.environment("ChatStream")["CHAT_MODEL_KEY_SECRET"] == "our/model-key"
 
 
 def test_by_default_nothing_that_holds_data_goes_with_the_stack(stack: Stack) -> None:
@@ -134,7 +134,7 @@ def test_a_restored_table_stands_in_for_the_stack_s_own() -> None:
     restored = synthesised(conversationsTable="restored-1")
     assert restored.name_of(TABLE, "Tables").startswith("TablesTurns")
     for function in ("Persist", "Conversations"):
-        assert restored.environment(function)["CONVERSATIONS_TABLE"] == "restored-1"
+        assert restored.environment(function)["CHAT_CONVERSATIONS_TABLE"] == "restored-1"
         assert ":table/restored-1" in str(restored.one("AWS::IAM::Policy", f"{function}Role"))
 
 

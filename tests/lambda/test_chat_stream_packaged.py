@@ -114,7 +114,7 @@ def test_the_answer_is_in_the_queue_when_the_last_byte_has_left(function: Functi
 
     assert kinds(chat(function, world))[-1] == "complete"
     waiting = client("sqs", world.endpoint).get_queue_attributes(
-        QueueUrl=world.env()["QUEUE_URL"], AttributeNames=["ApproximateNumberOfMessages"]
+        QueueUrl=world.env()["CHAT_QUEUE_URL"], AttributeNames=["ApproximateNumberOfMessages"]
     )
     assert int(waiting["Attributes"]["ApproximateNumberOfMessages"]) == 2
 
@@ -140,7 +140,7 @@ def start_alone(code: Code, adapter: Path, env: dict[str, str]) -> ExecutionEnvi
         return failing.environment
 
 
-@pytest.mark.parametrize("missing", ["TURNS_TABLE", "QUEUE_URL", "MODEL_KEY_SECRET"])
+@pytest.mark.parametrize("missing", ["CHAT_TURNS_TABLE", "CHAT_QUEUE_URL", "CHAT_MODEL_KEY_SECRET"])
 def test_a_missing_setting_ends_the_initialisation_with_a_sentence(
     chat_code: Code, adapter: Path, world: World, missing: str
 ) -> None:

@@ -27,11 +27,11 @@ def conversations(
 ) -> Iterator[Emulated]:
     code = Code(packaged("conversations"), "functions.conversations.handler.handler", python)
     env = aws_environment(aws_endpoint) | {
-        "CONVERSATIONS_TABLE": CONVERSATIONS.name,
-        "TURNS_TABLE": TURNS.name,
+        "CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name,
+        "CHAT_TURNS_TABLE": TURNS.name,
         "OIDC_ISSUER": issuer.issuer,
         "OIDC_AUDIENCE": issuer.audience,
-        "AUTHORIZATION_HEADER": "x-forwarded-authorization",
+        "CHAT_AUTHORIZATION_HEADER": "x-forwarded-authorization",
     }
     with emulated(emulator, code, [tools.RUNTIME_CLIENT, runtime_folder], env) as function:
         yield function

@@ -28,7 +28,7 @@ def persist(
     packaged: Callable[[str], Path], python: Path, emulator: Path, runtime_folder: Path, aws_endpoint: str
 ) -> Iterator[Emulated]:
     code = Code(packaged("persist"), "functions.persist.handler.handler", python)
-    env = aws_environment(aws_endpoint) | {"CONVERSATIONS_TABLE": CONVERSATIONS.name, "TURNS_TABLE": TURNS.name}
+    env = aws_environment(aws_endpoint) | {"CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name, "CHAT_TURNS_TABLE": TURNS.name}
     with emulated(emulator, code, [tools.RUNTIME_CLIENT, runtime_folder], env) as function:
         yield function
 
@@ -50,7 +50,7 @@ def through_the_queue(sqs: "SQSClient", url: str, *bodies: str) -> dict[str, Any
 
 def test_a_turn_is_stored_and_its_receipt_written(persist: Emulated, world: World, sqs: "SQSClient") -> None:
     turn = head(1)
-    event = through_the_queue(sqs, world.env()["QUEUE_URL"], encode(started(turn, "hi")), encode(finished(turn, "hello")))
+    event = through_the_queue(sqs, world.env()["CHAT_QUEUE_URL"], encode(started(turn, "hi")), encode(finished(turn, "hello")))
     assert persist.invoke(event) == {"batchItemFailures": []}
     dynamodb = client("dynamodb", world.endpoint)
     stored = dynamodb.query(
@@ -66,7 +66,7 @@ def test_a_turn_is_stored_and_its_receipt_written(persist: Emulated, world: Worl
 
 
 def test_only_the_message_that_is_no_record_comes_back(persist: Emulated, world: World, sqs: "SQSClient") -> None:
-    event = through_the_queue(sqs, world.env()["QUEUE_URL"], encode(started(head(2))), '{"v": 99}')
+    event = through_the_queue(sqs, world.env()["CHAT_QUEUE_URL"], encode(started(head(2))), '{"v": 99}')
     poison = next(record["messageId"] for record in event["Records"] if record["body"] == '{"v": 99}')
     assert persist.invoke(event) == {"batchItemFailures": [{"itemIdentifier": poison}]}
     assert '"v": 99' not in persist.output

@@ -41,9 +41,9 @@ def main() -> int:
     with ScriptedModel(Pace(ttft_s=0.15, delay_s=0.02, tokens=40)) as model:
         env = {
             "OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "sk-soak", "DEFAULT_MODEL": "soak", "CHAT_WORKERS": "2",
-            "SETTLE_DELAY_S": str(SETTLE_DELAY_S), "VISIBILITY_TIMEOUT_S": "3", "EMBEDDED_AWS_FAULTS": "1", "STALL_S": "2",
+            "CHAT_SETTLE_DELAY_S": str(SETTLE_DELAY_S), "CHAT_VISIBILITY_TIMEOUT_S": "3", "CHAT_EMBEDDED_AWS_FAULTS": "1",
             # A turn that outlives its settling is settled again and again: it may not (local settle delays are short).
-            "FIRST_TOKEN_S": "4", "TURN_S": "13", "RESERVE_S": "6",
+            "CHAT_STALL_S": "2", "CHAT_FIRST_TOKEN_S": "4", "CHAT_TURN_S": "13", "CHAT_RESERVE_S": "6",
         }  # fmt: skip
         with LocalSystem(env) as system:
             return soak(system, model, given.seconds, chance)

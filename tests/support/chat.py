@@ -145,8 +145,8 @@ def settings(model_url: str, turns_table: str, queue_url: str, **env: str) -> Se
         {
             "OPENAI_BASE_URL": model_url,
             "OPENAI_API_KEY": "sk-test",
-            "TURNS_TABLE": turns_table,
-            "QUEUE_URL": queue_url,
+            "CHAT_TURNS_TABLE": turns_table,
+            "CHAT_QUEUE_URL": queue_url,
             "DEFAULT_MODEL": "test-model",
             "MODELS": "test-model,other-model",
             **env,

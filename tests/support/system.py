@@ -115,7 +115,11 @@ def system(endpoint: str, pace: Pace) -> Iterator[System]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     empty_aws(endpoint)
     with ExitStack() as stack:
-        tables = {"CONVERSATIONS_TABLE": CONVERSATIONS.name, "TURNS_TABLE": TURNS.name, "POWERTOOLS_TRACE_DISABLED": "true"}
+        tables = {
+            "CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name,
+            "CHAT_TURNS_TABLE": TURNS.name,
+            "POWERTOOLS_TRACE_DISABLED": "true",
+        }
         stack.enter_context(mock.patch.dict("os.environ", aws_environment(endpoint) | tables))
         model = stack.enter_context(ScriptedModel(pace))
         made = System(endpoint, model, stack)

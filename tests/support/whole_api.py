@@ -14,7 +14,7 @@ from tests.support.system import System
 @contextmanager
 def whole_api(system: System, **env: str) -> Iterator[str]:
     """Its base URL. `env` sets both functions up: sign-in, quotas."""
-    chat = system.serve(**{"RECEIPT_WAIT_S": "3", **env})
+    chat = system.serve(**{"CHAT_RECEIPT_WAIT_S": "3", **env})
     with mock.patch.dict(os.environ, env):
         _forget()
         url = FunctionUrl("conversations", conversations.handler)

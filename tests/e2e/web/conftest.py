@@ -67,7 +67,7 @@ def stack(browser: Browser, shared_model: ScriptedModel) -> Iterator[LocalSystem
     """`browser` comes first so that nothing is started where there is none."""
     env = {
         "OPENAI_BASE_URL": shared_model.url, "OPENAI_API_KEY": "none", "DEFAULT_MODEL": "test", "MODELS": "test,other",
-        "EMBEDDED_AWS_FAULTS": "1", "SAVE_S": "4", "RECEIPT_WAIT_S": "4",
+        "CHAT_EMBEDDED_AWS_FAULTS": "1", "CHAT_SAVE_S": "4", "CHAT_RECEIPT_WAIT_S": "4",
     }  # fmt: skip
     with LocalSystem(env) as system:
         yield system

@@ -107,7 +107,7 @@ def test_a_body_too_large_is_refused_without_a_content_length_too(chat_system: S
 
 
 def test_a_body_that_does_not_arrive_times_out(chat_system: System) -> None:
-    api = chat_system.serve(MAX_BODY_TIMEOUT_S="0.2")
+    api = chat_system.serve(CHAT_MAX_BODY_TIMEOUT_S="0.2")
     host, port = api.http.base_url.host, api.http.base_url.port
     with socket.create_connection((host, port or 80)) as slow:
         slow.sendall(b"POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
@@ -145,7 +145,7 @@ def test_a_last_event_id_that_is_no_number_is_refused(chat_system: System, value
 
 
 def test_the_largest_allowed_messages_pass(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     for filling in ('"', "é"):
         size = 200 * KIB // len(filling.encode())
 

@@ -144,7 +144,7 @@ def test_a_message_under_the_id_of_another_message_ends_the_turn_and_stores_noth
 
 
 def test_a_second_run_whose_tokens_were_shown_already_says_so_and_stores_nothing(chat_system: System) -> None:
-    one, other = chat_system.serve(RECEIPT_WAIT_S="0.1"), chat_system.serve(RECEIPT_WAIT_S="0.1")
+    one, other = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1"), chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     turn_id = new_id()
     chat_system.model.plays(token("the first answer"), finish(), done())
     one.post(body(turn_id))
@@ -160,7 +160,7 @@ def test_a_second_run_whose_tokens_were_shown_already_says_so_and_stores_nothing
 
 
 def test_a_second_run_whose_short_answer_was_over_first_says_so_at_once(chat_system: System) -> None:
-    one, other = chat_system.serve(RECEIPT_WAIT_S="0.1"), chat_system.serve(RECEIPT_WAIT_S="0.1")
+    one, other = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1"), chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     turn_id = new_id()
     chat_system.model.always_plays(token("short"), finish(), done())
     one.post(body(turn_id))

@@ -27,7 +27,7 @@ def issuer() -> Iterator[OidcProvider]:
 def inside(chat_system: System, issuer: OidcProvider) -> Api:
     """A client of the function as it runs inside Lambda, signed in."""
     api = chat_system.serve(
-        AWS_LAMBDA_FUNCTION_NAME="chat", OIDC_ISSUER=issuer.issuer, OIDC_AUDIENCE=issuer.audience, RECEIPT_WAIT_S="0.1"
+        AWS_LAMBDA_FUNCTION_NAME="chat", OIDC_ISSUER=issuer.issuer, OIDC_AUDIENCE=issuer.audience, CHAT_RECEIPT_WAIT_S="0.1"
     )
     api.http.headers["authorization"] = f"Bearer {issuer.token()}"
     return api
@@ -51,7 +51,7 @@ def test_the_invocation_s_deadline_ends_the_turn_in_time(inside: Api, chat_syste
 
 def test_outside_lambda_the_same_header_means_nothing(chat_system: System) -> None:
     chat_system.model.plays(token("a"), pause(0.5), token("b"), finish(), done())
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     api.http.headers |= context(0.0)
     stream = api.say("hi")
     assert stream.last["type"] == "complete"

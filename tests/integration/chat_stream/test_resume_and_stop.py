@@ -49,7 +49,7 @@ def test_a_running_turn_is_followed_live_from_another_instance(chat_system: Syst
 
 
 def test_the_query_may_carry_the_last_event_id(chat_system: System) -> None:
-    whole = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    whole = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     with chat_system.api.http.stream("GET", f"/api/turns/{whole.last['turnId']}/stream?lastEventId=2") as response:
         assert seen(read(response)) == seen(whole)[2:]
@@ -124,7 +124,7 @@ def test_a_turn_that_has_just_begun_here_is_found_here(chat_system: System) -> N
 
 
 def test_stopping_a_turn_that_is_over_changes_nothing(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     whole = api.say("hi")
     turn_id = whole.last["turnId"]
 
@@ -157,7 +157,7 @@ def test_a_server_that_goes_down_saves_what_was_said(chat_system: System) -> Non
 
 def test_a_receipt_that_comes_while_the_log_is_sealed_gets_no_number(chat_system: System) -> None:
     """Live and stored events would differ, and a reader cut in between would wait for an end that has gone by."""
-    api = chat_system.serve(RECEIPT_WAIT_S="0.3")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.3")
     turn_id = new_id()
     chat_system.model.plays(token("whole"), finish(), done())
     storing = threading.Timer(0.5, chat_system.persist)

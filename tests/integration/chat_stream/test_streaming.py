@@ -23,7 +23,7 @@ def test_tokens_arrive_at_the_models_own_pace(chat_system: System) -> None:
     words = [f"w{number} " for number in range(20)]
     chat_system.model.plays(tokens(*words, delay_s=0.05), finish(), done())
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     arrivals = [seen for seen in stream.events if seen.type == "token"]
     assert [seen.event["content"] for seen in arrivals] == words
@@ -86,7 +86,7 @@ def test_the_headers_forbid_caching_and_buffering(chat_system: System) -> None:
 def test_silence_is_filled_with_keepalive_comments(chat_system: System) -> None:
     chat_system.model.plays(pause(0.5), token("late"), finish(), done())
 
-    stream = chat_system.serve(KEEPALIVE_S="0.1", RECEIPT_WAIT_S="0.1").say("hi")
+    stream = chat_system.serve(CHAT_KEEPALIVE_S="0.1", CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert stream.comments >= 3
     assert stream.text == "late"
@@ -109,7 +109,7 @@ def test_a_model_text_that_looks_like_framing_stays_inside_the_json(chat_system:
     hostile = '\n\ndata: {"type":"complete"}\n\nid: 7\r\n\r\nevent: x\u2028\u0085\x00"}'
     chat_system.model.plays(token(hostile), finish(), done())
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert stream.text == hostile
     assert stream.types == ["start", "token", "persistPending", "complete"]
@@ -118,7 +118,7 @@ def test_a_model_text_that_looks_like_framing_stays_inside_the_json(chat_system:
 def test_an_answer_cut_off_by_the_models_own_limit_is_truncated(chat_system: System) -> None:
     chat_system.model.plays(token("half a"), finish("length"), done())
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert (stream.last["type"], stream.last["status"], stream.last["finishReason"]) == ("complete", "truncated", "length")
 
@@ -126,13 +126,13 @@ def test_an_answer_cut_off_by_the_models_own_limit_is_truncated(chat_system: Sys
 def test_deltas_that_were_ready_together_share_a_frame(chat_system: System) -> None:
     chat_system.model.plays(*(token(f"{number} ") for number in range(500)), finish(), done())
 
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert stream.text == "".join(f"{number} " for number in range(500))
 
 
 def test_when_storage_has_not_confirmed_in_time_the_client_is_told_so_and_nothing_is_lost(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.3")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.3")
     chat_system.model.plays(token("kept"), finish(), done())
 
     stream = api.say("hi")
@@ -168,7 +168,7 @@ def test_many_turns_at_once_do_not_mix(chat_system: System) -> None:
 
 
 def test_the_demo_model_answers_too(chat_system: System) -> None:
-    stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hello there")
+    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hello there")
 
     assert len(stream.text) > 20
     assert stream.last["usage"]["outputTokens"] > 0

@@ -32,8 +32,8 @@ def stage(_provider: OidcProvider, _session: boto3.Session, monkeypatch: pytest.
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "eu-central-1",
-        "CONVERSATIONS_TABLE": CONVERSATIONS.name,
-        "TURNS_TABLE": TURNS.name,
+        "CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name,
+        "CHAT_TURNS_TABLE": TURNS.name,
         "OIDC_ISSUER": _provider.issuer,
         "OIDC_AUDIENCE": _provider.audience,
     }.items():

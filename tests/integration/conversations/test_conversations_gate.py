@@ -33,7 +33,7 @@ def test_every_operation_of_the_document_asks_for_a_token(stage: Stage) -> None:
 
 
 def test_the_token_is_read_from_the_header_the_setting_names_and_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUTHORIZATION_HEADER", "X-Forwarded-Authorization")
+    monkeypatch.setenv("CHAT_AUTHORIZATION_HEADER", "X-Forwarded-Authorization")
     function.gate.cache_clear()
     token = f"Bearer {stage.provider.token()}"
     assert stage.ask("GET", PATHS[0], sub=None, headers={"authorization": token}).status == 401
@@ -77,7 +77,7 @@ def test_a_deployed_function_without_an_issuer_does_not_start(stage: Stage, monk
         function.handler(event_of("GET", PATHS[0], {}, {}, None), LambdaContext())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["CONVERSATIONS_TABLE", "TURNS_TABLE"])
+@pytest.mark.parametrize("name", ["CHAT_CONVERSATIONS_TABLE", "CHAT_TURNS_TABLE"])
 def test_a_missing_setting_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)
     function.gate.cache_clear()

@@ -50,8 +50,8 @@ def test_today_and_the_month_are_summed_over_all_their_items_and_no_others(stage
 
 
 def test_the_limits_are_the_settings_and_none_is_null(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QUOTA_STREAMS", "3")
-    monkeypatch.setenv("QUOTA_TOKENS_PER_DAY", "0")
+    monkeypatch.setenv("CHAT_QUOTA_STREAMS", "3")
+    monkeypatch.setenv("CHAT_QUOTA_TOKENS_PER_DAY", "0")
     function.gate.cache_clear()
 
     assert stage.get("/api/usage").json["limits"] == {"concurrentStreams": 3, "turnsPerMinute": 60, "tokensPerDay": None}

@@ -165,10 +165,10 @@ def test_another_host_without_sign_in_is_refused_in_one_sentence() -> None:
 
 
 def test_a_setting_that_cannot_hold_is_named_before_anything_starts() -> None:
-    ended = run_local(PORT="0", SETTLE_DELAY_S="soon")
+    ended = run_local(PORT="0", CHAT_SETTLE_DELAY_S="soon")
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
-    assert "SETTLE_DELAY_S" in ended.stderr
+    assert "CHAT_SETTLE_DELAY_S" in ended.stderr
 
 
 def test_a_part_that_cannot_start_ends_the_rest_and_is_named(tmp_path: Path) -> None:

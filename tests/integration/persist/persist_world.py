@@ -315,8 +315,8 @@ def persist_world() -> Iterator[World]:
     """Empty tables, and the handler as after a cold start; it does not really sleep."""
     env = {
         "AWS_DEFAULT_REGION": "us-east-1",
-        "CONVERSATIONS_TABLE": CONVERSATIONS.name,
-        "TURNS_TABLE": TURNS.name,
+        "CHAT_CONVERSATIONS_TABLE": CONVERSATIONS.name,
+        "CHAT_TURNS_TABLE": TURNS.name,
     }
     moto_transactions.install()
     with mock_aws(), mock.patch.dict(os.environ, env), mock.patch.object(boto3, "DEFAULT_SESSION", _session()):

@@ -35,12 +35,12 @@ class World:
             "AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH": AFTER,
             "AWS_ENDPOINT_URL": self.endpoint,
             "LAMBDA_RUNTIME_DIR": str(self.runtime_folder),
-            "TURNS_TABLE": TURNS.name,
-            "QUEUE_URL": queue_url(self.endpoint),
+            "CHAT_TURNS_TABLE": TURNS.name,
+            "CHAT_QUEUE_URL": queue_url(self.endpoint),
             "OPENAI_BASE_URL": self.model.url,
-            "MODEL_KEY_SECRET": KEY_SECRET,
+            "CHAT_MODEL_KEY_SECRET": KEY_SECRET,
             "DEFAULT_MODEL": "test-model",
-            "RECEIPT_WAIT_S": "0.1",  # persist is not here to answer
+            "CHAT_RECEIPT_WAIT_S": "0.1",  # persist is not here to answer
             "OIDC_ISSUER": self.issuer.issuer,
             "OIDC_AUDIENCE": self.issuer.audience,
             **changes,

@@ -53,8 +53,8 @@ print(json.dumps(sorted(sys.modules)))
 """
 _ENV: Final = {
     "AWS_LAMBDA_FUNCTION_NAME": "chat",
-    "TURNS_TABLE": "turns",
-    "QUEUE_URL": "https://sqs.example/queue",
+    "CHAT_TURNS_TABLE": "turns",
+    "CHAT_QUEUE_URL": "https://sqs.example/queue",
     "OPENAI_API_KEY": "none",
     "OIDC_ISSUER": "https://issuer.example",
     "OIDC_AUDIENCE": "chat",

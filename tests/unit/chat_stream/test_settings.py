@@ -6,7 +6,7 @@ import pytest
 
 from functions.chat_stream.settings import Limits, Settings, Timing
 
-LEAST = {"TURNS_TABLE": "turns", "QUEUE_URL": "http://q", "OPENAI_API_KEY": "sk"}
+LEAST = {"CHAT_TURNS_TABLE": "turns", "CHAT_QUEUE_URL": "http://q", "OPENAI_API_KEY": "sk"}
 PROVIDER = {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "chat"}
 
 
@@ -21,7 +21,7 @@ def test_the_least_environment_gives_the_documented_defaults() -> None:
 
 
 def test_every_limit_and_time_can_be_set() -> None:
-    settings = Settings.from_env({**LEAST, "MAX_BODY_BYTES": "7", "STALL_S": "1.5", "SETTLE_DELAY_S": "3"})
+    settings = Settings.from_env({**LEAST, "CHAT_MAX_BODY_BYTES": "7", "CHAT_STALL_S": "1.5", "CHAT_SETTLE_DELAY_S": "3"})
 
     assert settings.limits.body_bytes == 7
     assert (settings.timing.stall_s, settings.timing.settle_delay_s) == (1.5, 3)
@@ -35,14 +35,14 @@ def test_the_client_id_is_the_audience_unless_given() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"TURNS_TABLE": ""}, "TURNS_TABLE"),
-        ({"QUEUE_URL": ""}, "QUEUE_URL"),
+        ({"CHAT_TURNS_TABLE": ""}, "CHAT_TURNS_TABLE"),
+        ({"CHAT_QUEUE_URL": ""}, "CHAT_QUEUE_URL"),
         ({"OPENAI_API_KEY": ""}, "OPENAI_API_KEY"),
-        ({"STALL_S": "soon"}, "STALL_S"),
-        ({"STALL_S": "nan"}, "STALL_S"),
-        ({"MAX_MESSAGES": "1.5"}, "MAX_MESSAGES"),
-        ({"MAX_MESSAGES": "0"}, "MAX_MESSAGES"),
-        ({"SETTLE_DELAY_S": "901"}, "SETTLE_DELAY_S"),
+        ({"CHAT_STALL_S": "soon"}, "CHAT_STALL_S"),
+        ({"CHAT_STALL_S": "nan"}, "CHAT_STALL_S"),
+        ({"CHAT_MAX_MESSAGES": "1.5"}, "CHAT_MAX_MESSAGES"),
+        ({"CHAT_MAX_MESSAGES": "0"}, "CHAT_MAX_MESSAGES"),
+        ({"CHAT_SETTLE_DELAY_S": "901"}, "CHAT_SETTLE_DELAY_S"),
         ({"OPENAI_BASE_URL": "api.example/v1"}, "OPENAI_BASE_URL"),
         ({"OPENAI_BASE_URL": "https://api.example/v1?api-version=1"}, "OPENAI_BASE_URL has a query"),
         ({"OPENAI_API_KEY": " \n"}, "OPENAI_API_KEY"),

@@ -16,11 +16,11 @@ def test_without_sign_in_everyone_is_one_user_and_has_a_thousand_times_as_much()
 
 
 def test_each_can_be_set_and_0_is_no_limit() -> None:
-    env = {**SIGNED_IN, "QUOTA_STREAMS": "0", "QUOTA_TURNS_PER_MINUTE": "7", "QUOTA_TOKENS_PER_DAY": "8"}
+    env = {**SIGNED_IN, "CHAT_QUOTA_STREAMS": "0", "CHAT_QUOTA_TURNS_PER_MINUTE": "7", "CHAT_QUOTA_TOKENS_PER_DAY": "8"}
     assert Quotas.from_env(env) == Quotas(0, 7, 8)
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "many", "1e3", "9" * 20, "٣"])
 def test_what_is_no_whole_number_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match="QUOTA_STREAMS"):
-        Quotas.from_env({"QUOTA_STREAMS": text})
+    with pytest.raises(ValueError, match="CHAT_QUOTA_STREAMS"):
+        Quotas.from_env({"CHAT_QUOTA_STREAMS": text})

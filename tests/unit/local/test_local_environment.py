@@ -39,8 +39,8 @@ def test_the_models_of_the_user_hold_for_the_embedded_model() -> None:
         ({"OIDC_ISSUER": "https://x"}, "OIDC_AUDIENCE"),
         ({"FAKE_LLM_DELAY_MS": "abc"}, "FAKE_LLM_DELAY_MS"),
         ({"FAKE_LLM_TTFT_MS": "-5"}, "FAKE_LLM_TTFT_MS"),
-        ({"SETTLE_DELAY_S": "901"}, "SETTLE_DELAY_S"),
-        ({"QUOTA_STREAMS": "-1"}, "QUOTA_STREAMS"),
+        ({"CHAT_SETTLE_DELAY_S": "901"}, "CHAT_SETTLE_DELAY_S"),
+        ({"CHAT_QUOTA_STREAMS": "-1"}, "CHAT_QUOTA_STREAMS"),
         ({"OIDC_AUDIENCE": "x"}, "OIDC_ISSUER"),
         ({"PORT": "eighty"}, "PORT=eighty"),
         ({"PORT": "70000"}, "PORT=70000"),
@@ -84,8 +84,8 @@ def test_a_proxy_is_not_asked_for_the_way_to_the_next_process() -> None:
 
 
 def test_the_settle_delay_is_the_users_or_the_stacks() -> None:
-    assert environment.base({}, PORTS)["SETTLE_DELAY_S"] == "900"
-    assert environment.base({"SETTLE_DELAY_S": "2"}, PORTS)["SETTLE_DELAY_S"] == "2"
+    assert environment.base({}, PORTS)["CHAT_SETTLE_DELAY_S"] == "900"
+    assert environment.base({"CHAT_SETTLE_DELAY_S": "2"}, PORTS)["CHAT_SETTLE_DELAY_S"] == "2"
 
 
 def test_free_ports_are_all_different() -> None:
