@@ -60,6 +60,12 @@ class Unreachable(Failure):
     """No connection could be made."""
 
 
+def _with_digest(request: httpx2.Request) -> None:
+    """CloudFront signs the request to the function, and takes the body's digest from whoever sends it, the empty body's too."""
+    if request.method not in {"GET", "HEAD"}:
+        request.headers["x-amz-content-sha256"] = hashlib.sha256(request.read()).hexdigest()
+
+
 # ── The server ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -74,6 +80,7 @@ class Server:
             headers={"accept-encoding": "identity"} | ({"authorization": f"Bearer {token}"} if token else {}),
             timeout=httpx2.Timeout(10.0, read=SILENCE_S),
             trust_env=not self._loopback,  # a proxy to the world is no way to this machine
+            event_hooks={"request": [_with_digest]},
         )
 
     def __enter__(self) -> "Server":
@@ -112,7 +119,9 @@ class Server:
 
         Raises Failure before the first event; httpx2.TransportError when the connection breaks later.
         """
-        headers = self._signed(body) if body is not None else {"last-event-id": str(after)} if after else {}
+        headers = {} if body is None else {"content-type": "application/json"}
+        if after:
+            headers["last-event-id"] = str(after)
         request = self._http.build_request("GET" if body is None else "POST", path, content=body, headers=headers)
         try:
             response = self._http.send(request, stream=True)
@@ -137,7 +146,7 @@ class Server:
         """Asks for the turn's end, again when the turn is not known yet; raises Failure."""
         for delay in (0.2, 0.5, 1.0, None):
             try:
-                response = self._http.post(f"/api/turns/{turn_id}/stop", headers=self._signed(b""))
+                response = self._http.post(f"/api/turns/{turn_id}/stop")
             except httpx2.TransportError as error:
                 raise self._unreachable(error) from error
             if response.is_success:
@@ -145,11 +154,6 @@ class Server:
             if response.status_code not in PASSING or delay is None:
                 raise self._refused(response)
             time.sleep(delay)
-
-    def _signed(self, body: bytes) -> dict[str, str]:
-        """CloudFront's origin access control signs a body only by the hash the client sends along."""
-        headers = {"content-type": "application/json"} if body else {}
-        return headers if self._loopback else headers | {"x-amz-content-sha256": hashlib.sha256(body).hexdigest()}
 
     def _unreachable(self, error: httpx2.TransportError) -> Unreachable:
         if self._loopback and isinstance(error, httpx2.ConnectError):

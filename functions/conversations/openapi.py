@@ -22,6 +22,15 @@ _PROBLEM: Final = {
         "errors": {"type": "array", "items": _FIELD},
     },
 }
+_DIGEST: Final = {
+    "name": "x-amz-content-sha256",
+    "in": "header",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "description": (
+        "The SHA-256 of the exact bytes of the body in lower-case hex, of the empty body too. A deployment behind CloudFront "
+        "needs it on every method but GET and HEAD, and answers 403 without it; the local server needs it on none."
+    ),
+}
 _DOCUMENT: Final[dict[str, Any]] = {
     "operationId": "get_openapi_document",
     "summary": "This document",
@@ -54,6 +63,11 @@ def document(app: LambdaFunctionUrlResolver, document_path: str) -> dict[str, An
     own = {_named(path): operations for path, operations in spec["paths"].items()}
     document = {"get": {**_DOCUMENT, "responses": {**_DOCUMENT["responses"], "default": streaming_routes.problem()}}}
     spec["paths"] = {**streaming_routes.paths(), **own, document_path: document}
+    spec["components"]["parameters"] = {"ContentDigest": _DIGEST}
+    for operations in spec["paths"].values():
+        for method, operation in operations.items():
+            if method not in {"get", "head"}:
+                operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/ContentDigest"})
     return spec
 
 

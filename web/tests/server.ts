@@ -1,6 +1,6 @@
 // An API on a real socket that answers what a test tells it, and remembers what it was asked.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TurnEvent } from "../src/core/events";
 import type { ChatBody } from "../src/core/types";
@@ -9,6 +9,9 @@ export interface Asked {
   method: string;
   path: string;
   body: ChatBody | null;
+  headers: IncomingHttpHeaders;
+  /** The body as it came. */
+  raw: Buffer;
 }
 
 type Answer = (response: ServerResponse, asked: Asked) => void;
@@ -28,7 +31,9 @@ export async function startServer(): Promise<Server> {
   const rules: { request: RegExp; answer: Answer }[] = [];
   const server = createServer(async (request, response) => {
     const path = (request.url ?? "").replace(/\?.*/, "");
-    const one: Asked = { method: request.method ?? "", path, body: await bodyOf(request) };
+    const raw = await bodyOf(request);
+    const body = raw.length ? (JSON.parse(raw.toString()) as ChatBody) : null;
+    const one: Asked = { method: request.method ?? "", path, body, headers: request.headers, raw };
     asked.push(one);
     const rule = rules.find((known) => known.request.test(`${one.method} ${path}`));
     if (rule) rule.answer(response, one);
@@ -47,11 +52,10 @@ export async function startServer(): Promise<Server> {
   };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<ChatBody | null> {
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of request) pieces.push(piece as Buffer);
-  const text = Buffer.concat(pieces).toString();
-  return text ? (JSON.parse(text) as ChatBody) : null;
+  return Buffer.concat(pieces);
 }
 
 export const json =

@@ -160,6 +160,19 @@ def test_each_request_leaves_one_line_with_its_status(stage: Stage) -> None:
     assert (line["message"], line["operation"], line["path"], line["status"]) == ("request", "GET", PATHS[1], 404)
 
 
+def test_the_openapi_document_names_the_digest_that_every_method_but_get_carries(stage: Stage) -> None:
+    document = stage.ask("GET", "/api/openapi.json", sub=None).json
+    digest = "#/components/parameters/ContentDigest"
+    assert document["components"]["parameters"]["ContentDigest"]["name"] == "x-amz-content-sha256"
+    named = {
+        (method, path): {"$ref": digest} in operation.get("parameters", [])
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert {method for method, _ in named} == {"get", "post", "patch", "delete"}
+    assert named == {(method, path): method != "get" for method, path in named}
+
+
 def test_the_openapi_document_is_valid_and_says_what_errors_look_like(stage: Stage) -> None:
     from openapi_spec_validator import validate
 

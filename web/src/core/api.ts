@@ -37,18 +37,17 @@ export function createApi(tokens: Tokens, base = "") {
     const headers = new Headers(options.headers);
     const token = await tokens.current();
     if (token) headers.set("authorization", `Bearer ${token}`);
-    if (body !== undefined) {
-      headers.set("content-type", "application/json");
-      // CloudFront signs the request to the function, and for a body it needs the digest from whoever sends it.
-      const digest = await sha256(body);
-      if (digest) headers.set("x-amz-content-sha256", digest);
-    }
-    const init: RequestInit = { method: options.method ?? "GET", headers, cache: "no-store" };
+    const method = options.method ?? "GET";
+    if (body !== undefined) headers.set("content-type", "application/json");
+    // CloudFront signs the request to the function, and takes the body's digest from whoever sends it, the empty body's too.
+    const digest = method === "GET" ? null : await sha256(body ?? "");
+    if (digest) headers.set("x-amz-content-sha256", digest);
+    const init: RequestInit = { method, headers, cache: "no-store" };
     if (body !== undefined) init.body = body;
     if (options.signal) init.signal = options.signal;
     if (options.keepalive) init.keepalive = true;
     try {
-      return await fetch(base + path, init);
+      return await fetch(base + plainly(path), init);
     } catch (error) {
       if (options.signal?.aborted) throw error;
       throw new Unreachable();
@@ -128,8 +127,26 @@ function toConversation(page: ConversationPage): { meta: ConversationMeta; messa
   };
 }
 
+/**
+ * The path with its query percent-encoded throughout. CloudFront signs the query, and a signature reads `+` (a space, in a
+ * form) and marks like `*` in another way than a form does: written like this, there is one reading.
+ */
+function plainly(path: string): string {
+  const [before = "", ...query] = path.split("?");
+  if (query.length === 0) return path;
+  const marks = /[!'()*]/g;
+  const encoded = query
+    .join("?")
+    .replace(/\+/g, "%20")
+    .replace(marks, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `${before}?${encoded}`;
+}
+
+const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /** Lower-case hex; null where the browser gives no digests (a page that is not from a secure origin). */
 async function sha256(text: string): Promise<string | null> {
+  if (text === "") return EMPTY_SHA256;
   if (!globalThis.crypto?.subtle) return null;
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
