@@ -22,6 +22,7 @@ HEARTBEAT_S: Final = 5.0
 DEAD_AFTER_S: Final = 15.0
 STREAMING: Final = "streaming"
 INTERRUPTED: Final = "interrupted"
+FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +131,27 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
     claim, receipt = live.get(keys.TURN), live.get(keys.RECEIPT, {})
     if claim is None or keys.FORGOTTEN in claim:
         return None
+    if _text(receipt, "digest") not in (None, _text(claim, "digest")):
+        receipt = {}  # persist's word on another request of the same id
     rows = sorted((item for sk, item in live.items() if sk.startswith(keys.EVENTS_PREFIX)), key=lambda item: str(item["sk"]["S"]))
     seen = max(_seconds(item["at"]) for item in (claim, *rows))
     status = claim["status"]["S"]
     log_over = status != STREAMING or now - seen > DEAD_AFTER_S
     if status == STREAMING:
         status = _text(receipt, "answer_status") or (INTERRUPTED if log_over else STREAMING)
+    refused = _text(receipt, "refused")
+    if refused and status != STREAMING:
+        status = FAILED  # whatever its run said: it was over before persist could tell it
     return TurnView(
         status=status,
         digest=_text(claim, "digest"),
         updated_at=seen,
-        durable=claim.get("durable", {}).get("BOOL", False) or "answer_status" in receipt,
+        durable=not refused and (claim.get("durable", {}).get("BOOL", False) or "answer_status" in receipt),
         stop_requested=keys.STOP in live,
         log_over=log_over,
         conversation_id=_text(receipt, "conversation_id"),
         workspace_id=_text(receipt, "workspace_id") or _text(claim, "workspace_id"),
-        refused=_text(receipt, "refused"),
+        refused=refused,
         checkpoints=tuple(Checkpoint(_first(item), from_log(item["events"]["S"])) for item in rows),
     )
 

@@ -30,6 +30,11 @@ class Outcome(Enum):
     DUPLICATE = "duplicate"
 
 
+def outcome_of_refusal(code: str) -> Outcome:
+    """How a record ended whose turn is refused with this code."""
+    return Outcome.DUPLICATE if code == DUPLICATE_TURN else Outcome.REFUSED
+
+
 class Job:
     """The one place where a record's storing is decided. It is over when it has an `outcome` or an `error`."""
 
@@ -60,7 +65,7 @@ class Job:
     def stored(self) -> None:
         """The current transaction went through."""
         if self._refused is not None:
-            self.outcome = Outcome.DUPLICATE if self._refused == DUPLICATE_TURN else Outcome.REFUSED
+            self.outcome = outcome_of_refusal(self._refused)
         elif self._part < len(self.plan.parts) - 1:
             self._part += 1
             self.writes = self._next()
@@ -125,4 +130,4 @@ class Job:
     def _outcome_of(self, receipt: Mapping[str, Any]) -> Outcome:
         if receipt["digest"]["S"] != self.plan.turn.digest:
             return Outcome.DUPLICATE
-        return Outcome.REFUSED if "refused" in receipt else Outcome.REPEATED
+        return outcome_of_refusal(receipt["refused"]["S"]) if "refused" in receipt else Outcome.REPEATED

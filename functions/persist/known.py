@@ -8,7 +8,7 @@ from functions.common import keys
 from functions.common.keys import Key
 from functions.common.records import Record, SettleTurn, TurnHead, TurnStarted
 from functions.persist.errors import Poison
-from functions.persist.job import Outcome
+from functions.persist.job import Outcome, outcome_of_refusal
 from functions.persist.pace import Pace
 from functions.persist.store import MAX_READS, Store
 
@@ -35,7 +35,7 @@ class Known:
         if not _same_request(receipt, turn):
             return Outcome.DUPLICATE
         if "refused" in receipt:
-            return Outcome.REFUSED
+            return outcome_of_refusal(receipt["refused"]["S"])
         return Outcome.REPEATED if "answer_status" in receipt else None
 
     def begun(self, turn: TurnHead) -> bool:

@@ -283,7 +283,7 @@ def _aws_session() -> Session:
     return Session()
 
 
-class _ToMoto(Aws):
+class ToMoto(Aws):
     """Its requests go to the moto of this process, as they would leave for AWS; the world sees each, and may answer it."""
 
     def __init__(self, world: World) -> None:
@@ -326,7 +326,7 @@ def persist_world() -> Iterator[World]:
         world = World(raw)
         _cold()
         with (
-            mock.patch.object(entry, "Aws", return_value=_ToMoto(world)),
+            mock.patch.object(entry, "Aws", return_value=ToMoto(world)),
             mock.patch.object(entry, "Pace", partial(Pace, sleep=world.waits.append)),
         ):
             yield world

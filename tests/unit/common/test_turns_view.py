@@ -101,6 +101,19 @@ def test_a_refusal_and_a_stop_are_seen() -> None:
     assert (turn.refused, turn.stop_requested, turn.durable) == ("quota_exceeded", True, False)
 
 
+@pytest.mark.parametrize("status", ["complete", "stopped", "failed"])
+def test_a_turn_that_persist_refused_has_failed_and_is_not_durable_whatever_its_run_said(status: str) -> None:
+    turn = view([claim(status, durable=True), receipt(digest="d", refused="duplicate_turn")], NOW)
+    assert turn is not None
+    assert (turn.status, turn.durable, turn.over) == ("failed", False, True)
+
+
+def test_a_receipt_of_another_request_says_nothing_of_this_one() -> None:
+    turn = view([claim("complete", durable=True), receipt(digest="another", refused="duplicate_turn", conversation_id="c")], NOW)
+    assert turn is not None
+    assert (turn.status, turn.durable, turn.refused, turn.conversation_id) == ("complete", True, None, None)
+
+
 def test_expired_checkpoints_and_stops_are_left_out() -> None:
     turn = view([claim(durable=True), events(1, Token("old"), expires=GONE), stop(expires=GONE)], NOW)
     assert turn is not None

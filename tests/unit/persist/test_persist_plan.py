@@ -180,7 +180,8 @@ OURS = {"workspace_id": {"S": "acme"}, "activity": {"S": "z"}}
     ("failed", "outcome"),
     [
         ({"receipt": {"digest": {"S": "other"}}}, Outcome.DUPLICATE),
-        ({"receipt": {"digest": {"S": "digest"}, "refused": {"S": "-"}}}, Outcome.REFUSED),
+        ({"receipt": {"digest": {"S": "digest"}, "refused": {"S": "conversation_not_found"}}}, Outcome.REFUSED),
+        ({"receipt": {"digest": {"S": "digest"}, "refused": {"S": "duplicate_turn"}}}, Outcome.DUPLICATE),
         ({"receipt": {"digest": {"S": "digest"}, "answer_status": {"S": "complete"}}}, Outcome.REPEATED),
         ({"answer": OWN_ANSWER}, Outcome.REPEATED),
         ({"answer": OWN_ANSWER, "meta": OURS}, Outcome.REPEATED),
