@@ -15,6 +15,7 @@ from functions.common.access import Caller
 from functions.common.api import ChatBody, ChatMessage
 from functions.common.cutting import cut
 from functions.common.ids import derived_id, new_id
+from functions.common.keys import MAX_DEPTH
 from functions.common.records import NewMessage, RecordTooLarge, TurnHead, TurnStarted, encode
 
 _TITLE_CHARS: Final = 80
@@ -115,21 +116,40 @@ def _new_messages(body: ChatBody, turn_id: str, caller: Caller, bud: Bud, limits
     if body.parent_id is not None and body.parent_id not in ids:
         raise _invalid("parentId", "not the id of one of the messages")
     first = 0 if body.parent_id is None else ids.index(body.parent_id) + 1
+    top = _depth_of_the_first(messages, first)
     added = [
         NewMessage(
-            id=ids[depth],
-            parent_id=ids[depth - 1] if depth else None,
-            depth=depth,
-            role=messages[depth].role,
-            content=messages[depth].content,
-            meta=messages[depth].meta,
+            id=ids[index],
+            parent_id=ids[index - 1] if index else None,
+            depth=top + index,
+            role=messages[index].role,
+            content=messages[index].content,
+            meta=messages[index].meta,
         )
-        for depth in range(first, len(messages))
+        for index in range(first, len(messages))
     ]
     size = sum(len(message.content.encode()) for message in added)
     if size > limits.new_bytes:
         raise problems.TooLarge(f"messages: {size} bytes of new messages, at most {limits.new_bytes} are taken")
-    return added, len(messages)
+    return added, top + len(messages)
+
+
+def _depth_of_the_first(messages: Sequence[ChatMessage], first_new: int) -> int:
+    """The first message's depth in the tree: 0, or what the stored messages' `orderKey`s say, which must agree."""
+    top: int | None = None
+    for index, message in enumerate(messages):
+        if message.order_key is None:
+            continue
+        field = f"messages.{index}.orderKey"
+        if index >= first_new:
+            raise _invalid(field, "only a stored message has one: those up to the one that parentId names")
+        depth = int(message.order_key) - index
+        if depth < 0 or top not in {None, depth}:
+            raise _invalid(field, "does not fit its place among the messages: each one's is one more than the one before")
+        top = depth
+    if top is not None and top + len(messages) > MAX_DEPTH:
+        raise _invalid("messages.0.orderKey", "the branch has no room for more messages")
+    return top or 0
 
 
 def _check_fits(started: TurnStarted) -> None:
@@ -161,7 +181,11 @@ def _title(messages: Sequence[ChatMessage]) -> str:
 
 def _digest(body: ChatBody, conversation_id: str | None) -> str:
     """Tells two requests of one turnId apart; the order of keys and absent defaults do not count."""
-    canonical: Any = [conversation_id, body.model_dump(mode="json", exclude={"turn_id"})]
+    sent = body.model_dump(mode="json", exclude={"turn_id"})
+    for message in sent["messages"]:
+        if message["order_key"] is None:
+            del message["order_key"]  # a digest made before there were any stays the same
+    canonical: Any = [conversation_id, sent]
     return hashlib.sha256(json.dumps(canonical, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
 
 

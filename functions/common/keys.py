@@ -56,6 +56,11 @@ def message_sk(depth: int, message_id: str) -> str:
     return f"MSG#{order_key(depth)}#{message_id}"
 
 
+def depths(first: int, last: int) -> tuple[str, str]:
+    """The bounds of the sort keys of all messages between two depths, both included."""
+    return f"MSG#{order_key(max(first, 0))}#", f"MSG#{order_key(last)}#~"  # "~" sorts behind every character of an id
+
+
 def message_key(conversation_id: str, depth: int, message_id: str) -> Key:
     return Key(conversation_pk(conversation_id), message_sk(depth, message_id))
 

@@ -8,7 +8,7 @@ another position in the caller's own rows.
 import base64
 import binascii
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from functions.common.ids import is_uuid
 from functions.common.keys import message_sk, parse_message_sk
@@ -16,9 +16,17 @@ from functions.common.problems import Field, InvalidRequest
 
 _LISTING: Final = "c1:"  # the kind of listing and the version of the form
 _MESSAGES: Final = "m1:"
+_BRANCH: Final = "b1:"
 _MAX_CHARS: Final = 200
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _TIME = re.compile(r"[0-9T:.Z+-]{10,40}", re.ASCII)
+
+
+class Place(NamedTuple):
+    """Where a message is: its depth in the tree, and its id."""
+
+    depth: int
+    id: str
 
 
 def of_activity(activity: str) -> str:
@@ -32,6 +40,11 @@ def of_message(sort_key: str) -> str:
     return _encode(f"{_MESSAGES}{int(order)}#{message_id}")
 
 
+def of_place(place: Place) -> str:
+    """The cursor that goes on with this message of a branch."""
+    return _encode(f"{_BRANCH}{place.depth}#{place.id}")
+
+
 def to_activity(cursor: str) -> str:
     """The `activity` to read on from; raises InvalidRequest."""
     activity = _decode(cursor, _LISTING)
@@ -43,10 +56,19 @@ def to_activity(cursor: str) -> str:
 
 def to_message(cursor: str) -> str:
     """The message's sort key to read on from; raises InvalidRequest."""
-    depth, _, message_id = _decode(cursor, _MESSAGES).partition("#")
+    return message_sk(*_place(_decode(cursor, _MESSAGES)))
+
+
+def to_place(cursor: str) -> Place:
+    """The message of a branch to go on with; raises InvalidRequest."""
+    return _place(_decode(cursor, _BRANCH))
+
+
+def _place(text: str) -> Place:
+    depth, _, message_id = text.partition("#")
     if not (depth.isascii() and depth.isdigit() and len(depth) <= 6 and is_uuid(message_id)):
         raise _malformed()
-    return message_sk(int(depth), message_id)
+    return Place(int(depth), message_id)
 
 
 def _encode(text: str) -> str:

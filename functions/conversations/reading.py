@@ -1,11 +1,13 @@
 """Listings, pages and whole conversations, each within what one answer may weigh."""
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aws_lambda_powertools import Logger
 
+from functions.common import times
 from functions.common.access import Caller
 from functions.common.ids import is_uuid
 from functions.common.keys import SK
@@ -18,6 +20,7 @@ from functions.conversations.views import Row
 # Lambda: a buffered answer is at most 6 MB, measured on the JSON that wraps the body; this leaves room for a page's last
 # message: 400 KB at most, the size of an item, and JSON in JSON makes seven bytes of a control character.
 PAGE_BYTES: Final = 3 * 1024 * 1024
+ON_ITS_WAY_S: Final = 60  # a record waits in the queue for a second or so, and clocks differ
 EXPORT_BYTES: Final = 32 * 1024 * 1024  # what one export reads into memory; gzip has to bring it under 6 MB anyway
 
 
@@ -48,14 +51,15 @@ def authorised(store: Store, caller: Caller, conversation_id: str, *, deleted: b
 
 def page(store: Store, meta: Row, limit: int, cursor: str | None, logger: Logger) -> views.Conversation:
     """The conversation with a page of its messages: `limit` of them, fewer when they are heavy. Raises InvalidRequest."""
+    as_of = read_as_of()
     conversation_id = views.summary(meta)["id"]
     after = None if cursor is None else cursors.to_message(cursor)
-    rows, more = _cut(store.messages(conversation_id, after, limit + 1), limit)
+    rows, more = cut(store.messages(conversation_id, after, limit + 1), limit)
     shown = with_text_so_far(store, rows, logger)
     if shown is not rows:  # the text so far weighs, too
-        shown, cut = _cut(shown, limit)
-        more = more or cut
-    return views.conversation(meta, shown, cursors.of_message(shown[-1][SK]) if more else None)
+        shown, heavy = cut(shown, limit)
+        more = more or heavy
+    return views.conversation(meta, shown, cursors.of_message(shown[-1][SK]) if more else None, as_of)
 
 
 def whole(store: Store, meta: Row, logger: Logger) -> views.Conversation:
@@ -74,7 +78,12 @@ def too_large_for_one_answer() -> TooLarge:
     return TooLarge("The conversation does not fit one answer; read it in pages: GET /api/conversations/{id}?limit=…&cursor=…")
 
 
-def _cut(rows: Iterable[Row], limit: int) -> tuple[Sequence[Row], bool]:
+def read_as_of() -> str:
+    """The `asOf` of what is read from now on: what was stored later than this, the reader may not have seen."""
+    return times.iso(time.time() - ON_ITS_WAY_S)
+
+
+def cut(rows: Iterable[Row], limit: int) -> tuple[Sequence[Row], bool]:
     """The rows up to the limit in number and weight, at least one if there is one; and whether there are more."""
     taken: list[Row] = []
     room = PAGE_BYTES

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from functions.common.access import Caller
 from functions.common.problems import Field, InvalidRequest, MethodNotAllowed, NotFound
 from functions.common.quotas import Quotas
-from functions.conversations import answers, deletion, filename, openapi, reading, usage, views
+from functions.conversations import answers, branches, changes, deletion, filename, openapi, reading, usage, views
 from functions.conversations.errors import as_problem
 from functions.conversations.store import Store
 
@@ -34,6 +34,29 @@ WorkspaceId = Annotated[
 Cursor = Annotated[str | None, Query(max_length=200, description="From the page before this one.")]
 ListLimit = Annotated[int, Query(ge=1, le=100)]
 MessageLimit = Annotated[int, Query(ge=1, le=500, description="At most; heavy messages make a shorter page.")]
+Order = Annotated[
+    Literal["oldest", "newest"],
+    Query(
+        description="`oldest`: all branches from the root on. `newest`: one branch, the page at its end first, older ones by"
+        " cursor; by default the branch with the newest leaf. Within a page parents always stand before children."
+    ),
+]
+Through = Annotated[
+    str | None,
+    Query(
+        max_length=50,
+        description="With `order=newest`: `<orderKey>:<id>` of a message. The branch through it, down to its newest leaf; where"
+        " there is no such message, the branch with the newest leaf.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    Query(
+        max_length=40,
+        description="A time: only messages that are new or have changed after it, of all branches. Best an earlier answer's"
+        " `asOf`. A page may be empty and still have a cursor.",
+    ),
+]
 # No control characters (C0, DEL, C1), no line or paragraph separators: a title is one line wherever it is shown.
 Title = Annotated[
     str,
@@ -100,9 +123,23 @@ class Routes:
         return reading.listing(self._store, self._caller, workspace_id, limit, cursor)
 
     def get_conversation(
-        self, conversation_id: ConversationId, limit: MessageLimit = 100, cursor: Cursor = None
+        self,
+        conversation_id: ConversationId,
+        limit: MessageLimit = 100,
+        cursor: Cursor = None,
+        order: Order = "oldest",
+        through: Through = None,
+        since: Since = None,
     ) -> views.Conversation:
+        if through is not None and (order != "newest" or since is not None):
+            raise InvalidRequest("through: only with order=newest", [Field("through", "only with order=newest, without since")])
+        place = None if through is None else branches.place(through)
+        when = None if since is None else changes.since_when(since)
         meta = reading.authorised(self._store, self._caller, conversation_id)
+        if when is not None:
+            return changes.page(self._store, meta, limit, cursor, when, self._logger, self._remaining_ms)
+        if order == "newest":
+            return branches.page(self._store, meta, limit, cursor, place, self._logger)
         return reading.page(self._store, meta, limit, cursor, self._logger)
 
     def rename_conversation(self, conversation_id: ConversationId, change: Annotated[TitleChange, Body()]) -> views.Heading:
@@ -114,7 +151,7 @@ class Routes:
 
     def delete_conversation(self, conversation_id: ConversationId) -> Response[None]:
         meta = reading.authorised(self._store, self._caller, conversation_id, deleted=True)
-        deletion.delete(self._store, meta, self.app.lambda_context.get_remaining_time_in_millis)
+        deletion.delete(self._store, meta, self._remaining_ms)
         return Response(204)
 
     def export_conversation(self, conversation_id: ConversationId) -> Response[views.Conversation]:
@@ -129,6 +166,9 @@ class Routes:
 
     def openapi_document(self) -> dict[str, Any]:
         return openapi.document(self.app, DOCUMENT)
+
+    def _remaining_ms(self) -> int:
+        return int(self.app.lambda_context.get_remaining_time_in_millis())
 
     @property
     def _caller(self) -> Caller:

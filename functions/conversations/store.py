@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.common import keys
 from functions.common.keys import Key
 from functions.common.problems import Unavailable
-from functions.common.turns import TurnView, checkpoint_keys, read_turn
+from functions.common.turns import STREAMING, TurnView, checkpoint_keys, read_turn
 from functions.conversations.usage import Sums
 from functions.conversations.views import Row
 
@@ -62,6 +62,63 @@ class Store:
         values = {":pk": {"S": keys.conversation_pk(conversation_id)}, ":after": {"S": after or "MSG#"}}
         bounds = {"Limit": page} if page else {}
         return self._query("pk = :pk AND sk > :after", values, ConsistentRead=True, **bounds)
+
+    def levels(self, conversation_id: str, first: int, last: int, page: int, pages: int) -> Iterator[tuple[Sequence[Row], bool]]:
+        """The messages between two depths, the deepest first, as up to `pages` pages; each says whether it is the last there is.
+
+        Strongly consistent.
+        """
+        low, high = keys.depths(first, last)
+        condition, values = "pk = :pk AND sk BETWEEN :low AND :high", {":low": {"S": low}, ":high": {"S": high}}
+        start: dict[str, Any] = {}
+        for _ in range(pages):
+            rows, end = self._page(conversation_id, condition, values, ScanIndexForward=False, Limit=page, **start)
+            yield rows, end is None
+            if end is None:
+                return
+            start = {"ExclusiveStartKey": end}
+
+    def links(self, conversation_id: str, pages: int, *, first: int = 0, deepest_first: bool = False) -> Iterator[Row]:
+        """How the messages from a depth on hang together: what `pages` pages of 1 MB hold of ids, parents and times, no text."""
+        low, high = keys.depths(first, keys.MAX_DEPTH)
+        condition, values = "pk = :pk AND sk BETWEEN :low AND :high", {":low": {"S": low}, ":high": {"S": high}}
+        start: dict[str, Any] = {}
+        for _ in range(pages):
+            rows, end = self._page(
+                conversation_id,
+                condition,
+                values,
+                ProjectionExpression="pk, sk, id, parent_id, created_at",
+                ScanIndexForward=not deepest_first,
+                **start,
+            )
+            yield from rows
+            if end is None:
+                return
+            start = {"ExclusiveStartKey": end}
+
+    def changed(
+        self, conversation_id: str, since: str, streaming_since: str, after: str | None
+    ) -> tuple[Sequence[Row], str | None]:
+        """The messages that changed after `since`, among one page of 1 MB behind the sort key `after`, and where the next begins.
+
+        An answer that began after `streaming_since` may change without a write here, so it counts as changed while it streams.
+        A message stored before it had `updated_at` counts by when it was made, an answer's turn being no longer than that.
+        """
+        rows, end = self._page(
+            conversation_id,
+            "pk = :pk AND sk > :after",
+            {
+                ":after": {"S": after or "MSG#"},
+                ":since": {"S": since},
+                ":early": {"S": streaming_since},
+                ":streaming": {"S": STREAMING},
+            },
+            FilterExpression="updated_at > :since OR "
+            "(created_at > :early AND (attribute_not_exists(updated_at) OR #status = :streaming))",
+            ExpressionAttributeNames={"#status": "status"},
+        )
+        return rows, None if end is None else str(end[keys.SK]["S"])
 
     def turn(self, turn_id: str, user_id: str) -> TurnView | None:
         """The turn that makes an answer, with its text so far. Strongly consistent."""
@@ -199,6 +256,19 @@ class Store:
             if not (last := page.get("LastEvaluatedKey")):
                 return
             start = {"ExclusiveStartKey": last}
+
+    def _page(
+        self, conversation_id: str, condition: str, values: dict[str, Any], **options: Any
+    ) -> tuple[Sequence[Row], dict[str, Any] | None]:
+        """One page of a conversation's items, and the key to go on from. Strongly consistent."""
+        page = self.client.query(
+            TableName=self._conversations,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={":pk": {"S": keys.conversation_pk(conversation_id)}, **values},
+            ConsistentRead=True,
+            **options,
+        )
+        return [_row(item) for item in page["Items"]], page.get("LastEvaluatedKey")
 
     def _until_settled(self, write: Callable[[], _T]) -> _T:
         """The write, tried again while another transaction holds the item; botocore does not retry that one."""

@@ -45,7 +45,7 @@ class TokenUsage(TypedDict):
 
 
 class Message(TypedDict):
-    """A message in the tree. The last four are there when they have something to say."""
+    """A message in the tree. The last five are there when they have something to say."""
 
     id: str
     parentId: str | None
@@ -59,13 +59,34 @@ class Message(TypedDict):
     reasoning: NotRequired[str]
     finishReason: NotRequired[str]
     error: NotRequired[Annotated[str, Field(description="The error code of a turn that failed.")]]
+    siblings: NotRequired[
+        Annotated[
+            list[str],
+            Field(
+                description="With `order=newest`: the ids of all messages with this one's parent, this one included, the oldest"
+                " first; absent where it is the only one. Read another's branch with `through`."
+            ),
+        ]
+    ]
 
 
 class Conversation(Heading):
-    """A conversation with its messages: all branches, parents before children."""
+    """A conversation with messages of it, parents before children.
+
+    All branches; with `order=newest` one branch, a page of it from its end; with `since` what has changed, of all branches.
+    """
 
     messages: list[Message]
     cursor: NotRequired[Annotated[str, Field(description="Where the next page begins; absent on the last page.")]]
+    asOf: NotRequired[
+        Annotated[
+            str,
+            Field(
+                description="A time to give as `since` later, to get what has changed after this page was read. It lies a minute"
+                " back, for what was on its way then; of several pages the first one's counts."
+            ),
+        ]
+    ]
 
 
 def summary(meta: Row) -> Summary:
@@ -83,8 +104,21 @@ def heading(meta: Row) -> Heading:
     return {**summary(meta), "workspaceId": meta["workspace_id"]}
 
 
-def conversation(meta: Row, messages: Sequence[Row], cursor: str | None = None) -> Conversation:
-    document: Conversation = {**heading(meta), "messages": [message(row) for row in messages]}  # type: ignore[typeddict-item]
+def conversation(
+    meta: Row,
+    messages: Sequence[Row],
+    cursor: str | None = None,
+    as_of: str | None = None,
+    siblings: Mapping[str, Sequence[str]] | None = None,
+) -> Conversation:
+    """`siblings` are those of some of the messages, by the message's id."""
+    shown = [message(row) for row in messages]
+    for view in shown:
+        if siblings and len(ids := siblings.get(view["id"], ())) > 1:
+            view["siblings"] = list(ids)
+    document: Conversation = {**heading(meta), "messages": shown}  # type: ignore[typeddict-item]
+    if as_of is not None:
+        document["asOf"] = as_of
     if cursor is not None:
         document["cursor"] = cursor
     return document

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from functions.common.records import Answer, TurnFinished, TurnHead, TurnStarted
+from functions.common import times
+from functions.common.records import SQS_MAX_DELAY_S, Answer, TurnFinished, TurnHead, TurnStarted
 from functions.common.turns import INTERRUPTED
 from functions.persist.entries import Tables, Write
 from functions.persist.receipts import CONVERSATION_NOT_FOUND, claim, receipt, refusal
@@ -102,7 +104,9 @@ def plan_settled(tables: Tables, turn: TurnHead, workspace_id: str, text: tuple[
     """
     content, reasoning = text or ("", "")
     ended = Answer(content=content, reasoning=reasoning, status=INTERRUPTED, finished_at=turn.started_at)
-    writes = [answer_id(tables, turn), answer(tables, turn, ended, placeholder_only=text is None)]
+    # When it was settled, about: a reader that asks what has changed since the turn began gets this, too.
+    updated_at = times.iso(datetime.fromisoformat(turn.started_at).timestamp() + SQS_MAX_DELAY_S)
+    writes = [answer_id(tables, turn), answer(tables, turn, ended, placeholder_only=text is None, updated_at=updated_at)]
     return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended.status, settling=True, final=not alive)
 
 

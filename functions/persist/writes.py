@@ -13,8 +13,9 @@ from functions.persist.entries import Tables, What, Write, check, update
 _OWNED: Final = "#workspace_id = :workspace_id AND attribute_not_exists(#deleted_at)"
 _OWNED_NAMES: Final = ("workspace_id", "deleted_at")
 # The latest activity wins, whatever the order of arrival. An equal one passes: a repeat changes nothing. Two turns of the same
-# millisecond are told apart by the model's name, only so that every order gives the same table.
-_NEWER: Final = "(#activity < :activity OR (#activity = :activity AND #model <= :model))"
+# millisecond are told apart by the model's name and the answer's key, only so that every order gives the same table.
+_SAME_OR_LATER_LEAF: Final = "#model = :model AND (attribute_not_exists(#leaf) OR #leaf <= :leaf)"
+_NEWER: Final = f"(#activity < :activity OR (#activity = :activity AND (#model < :model OR ({_SAME_OR_LATER_LEAF}))))"
 _TOUCHED: Final = f"{_OWNED} AND {_NEWER}"
 _MADE_OR_TOUCHED: Final = f"attribute_not_exists(#workspace_id) OR ({_TOUCHED})"
 
@@ -42,8 +43,12 @@ def tombstone_absent(tables: Tables, turn: TurnHead) -> Write:
 
 
 def meta_touched(tables: Tables, turn: TurnHead, workspace_id: str, updated_at: str) -> Write:
-    """META made, if the conversation begins with the turn, and brought to the turn's activity, unless it has seen a later one."""
+    """META made, if the conversation begins with the turn, and brought to the turn's activity, unless it has seen a later one.
+
+    `leaf` is the sort key of the turn's answer: with it, a reader finds the newest branch without reading the others.
+    """
     replace = {"model": turn.model, "updated_at": updated_at, "activity": keys.activity(updated_at, turn.conversation_id)}
+    replace["leaf"] = keys.message_sk(turn.depth, turn.turn_id)
     key = keys.meta_key(turn.conversation_id)
     if not turn.new:
         asked, names = {"workspace_id": workspace_id}, _OWNED_NAMES
@@ -83,7 +88,7 @@ def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
     An id that names another message there fails the transaction: the answer would stand under a question nobody asked.
     """
     keep = {"id": new.id, "role": new.role, "content": new.content, "status": "complete", "created_at": turn.started_at}
-    keep["user_id"] = turn.user_id
+    keep |= {"user_id": turn.user_id, "updated_at": turn.started_at}
     if new.parent_id is not None:
         keep["parent_id"] = new.parent_id
     if new.meta:
@@ -95,12 +100,12 @@ def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
 
 def placeholder(tables: Tables, turn: TurnHead) -> Write:
     """The answer's place, until the answer comes; it changes nothing when that was here first. Another's place fails it."""
-    keep = {**_head_of_answer(turn), "status": STREAMING}
+    keep = {**_head_of_answer(turn), "status": STREAMING, "updated_at": turn.started_at}
     return update(What.MESSAGE, tables.conversations, _answer_key(turn), keep=keep, replace={}, condition=_PLACE_FREE_OR_OWN)
 
 
-def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool = False) -> Write:
-    """The answer as it ended, every part of an earlier ending replaced or removed.
+def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool = False, updated_at: str | None = None) -> Write:
+    """The answer as it ended, every part of an earlier ending replaced or removed. `updated_at` is by default when it ended.
 
     `placeholder_only` is a settling that knows nothing: it must not take the place of one that knew the text.
     """
@@ -110,7 +115,7 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
         "reasoning": ended.reasoning or None,
         "usage": ended.usage.model_dump_json() if ended.usage else None,
     }
-    replace: dict[str, str] = {"status": ended.status, "content": ended.content}
+    replace: dict[str, str] = {"status": ended.status, "content": ended.content, "updated_at": updated_at or ended.finished_at}
     replace |= {name: part for name, part in parts.items() if part is not None}
     return update(
         What.ANSWER,

@@ -44,6 +44,7 @@ def test_a_first_turn_makes_the_conversation_its_message_and_the_answers_place(w
             "created_at": at(200),
             "updated_at": at(200),
             "activity": keys.activity(at(200), CONVERSATION),
+            "leaf": f"MSG#000001#{uid(2)}",
         },
         {"pk": f"CONV#{CONVERSATION}", "sk": f"MID#{uid(2)}", "order_key": "000001"},
         {"pk": f"CONV#{CONVERSATION}", "sk": f"MID#{uid(20)}", "order_key": "000000"},
@@ -55,6 +56,7 @@ def test_a_first_turn_makes_the_conversation_its_message_and_the_answers_place(w
             "content": "hi",
             "status": "complete",
             "created_at": at(200),
+            "updated_at": at(200),
             "meta": '{"a":["ü"]}',
             "user_id": "ann",
         },
@@ -66,6 +68,7 @@ def test_a_first_turn_makes_the_conversation_its_message_and_the_answers_place(w
             "role": "assistant",
             "status": "streaming",
             "created_at": at(200),
+            "updated_at": at(200),
             "turn_id": uid(2),
             "user_id": "ann",
             "digest": "digest-2",
@@ -112,6 +115,7 @@ def test_an_answer_takes_its_place_with_everything_known_of_it(world: World) -> 
         "finish_reason": "stop",
         "usage": answer["usage"],
         "created_at": at(200),
+        "updated_at": at(205),
         "turn_id": uid(2),
         "user_id": "ann",
         "digest": "digest-2",
@@ -245,6 +249,23 @@ def test_an_older_turn_that_comes_late_does_not_turn_the_clock_back(world: World
     meta = world.meta() or {}
     assert (meta["model"], meta["updated_at"], meta["activity"]) == ("m-5", at(500), keys.activity(at(500), CONVERSATION))
     assert (world.receipt(older) or {})["conversation_id"] == CONVERSATION
+
+
+@pytest.mark.parametrize("order", [(3, 5), (5, 3), (3, 5, 3), (5, 3, 5)])
+def test_the_newest_leaf_is_the_same_in_every_order_also_of_two_turns_of_one_millisecond(
+    world: World, order: tuple[int, ...]
+) -> None:
+    world.deliver(started(head(2)))
+    turns = {3: following(3, parent=30, depth=3), 5: following(5, parent=50, depth=1, started_at=at(300))}
+    for number in order:
+        assert world.deliver(started(turns[number])) == []
+    assert (world.meta() or {})["leaf"] == keys.message_sk(3, uid(3))
+
+
+def test_what_a_settling_stores_changed_when_it_was_settled_and_not_when_the_turn_began(world: World) -> None:
+    turn = head(2, started_at="2026-11-22T18:00:00.000Z")
+    world.deliver(started(turn), settling(turn))
+    assert (world.answer(turn) or {})["updated_at"] == "2026-11-22T18:15:00.000Z"
 
 
 @pytest.mark.parametrize("order", [(3, 4, 3, 4), (4, 3, 4, 3)])

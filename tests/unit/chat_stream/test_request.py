@@ -1,5 +1,6 @@
 """What a body becomes: ids, depths and parents, the prompt, the title, and a digest that tells two requests apart."""
 
+import json
 from typing import Any
 
 import pytest
@@ -51,6 +52,76 @@ def test_what_follows_the_parent_is_new_and_only_that() -> None:
     (new,) = made.started.messages
     assert (new.content, new.parent_id, new.depth) == ("c", parent, 2)
     assert (made.head.conversation_id, made.head.new, made.head.workspace_id) == (conversation, False, None)
+
+
+def branch(first: int, stored: int, new: int, keyed: set[int] | None = None) -> dict[str, Any]:
+    """A body that begins at depth `first`: stored messages, all or those of `keyed` with their order keys, then new ones."""
+    roles = ("user", "assistant") if (stored + new) % 2 else ("assistant", "user")
+    messages: list[dict[str, Any]] = [message(roles[index % 2], "x", new_id()) for index in range(stored + new)]
+    for index in range(stored) if keyed is None else sorted(keyed):
+        messages[index]["orderKey"] = f"{first + index:06d}"
+    return {"messages": messages, "parentId": messages[stored - 1]["id"] if stored else None}
+
+
+@pytest.mark.parametrize("keyed", [None, {0}, {3}, {1, 2}])
+@pytest.mark.parametrize("first", [0, 1, 700, 123_456])
+def test_a_request_may_begin_in_the_middle_of_a_branch(first: int, keyed: set[int] | None) -> None:
+    body = branch(first, 4, 3, keyed)
+
+    made = request(body, new_id())
+
+    assert [one.depth for one in made.started.messages] == [first + 4, first + 5, first + 6]
+    assert made.started.messages[0].parent_id == body["parentId"]
+    assert made.head.depth == first + 7
+
+
+def test_a_regeneration_in_the_middle_of_a_branch_has_its_place_below_the_question() -> None:
+    body = branch(41, 1, 0)
+
+    made = request(body, new_id())
+
+    assert (made.started.messages, made.head.depth, made.head.parent_id) == ([], 42, body["parentId"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "field"),
+    [
+        ({0: "000005", 1: "000005"}, "messages.1.orderKey"),
+        ({0: "000005", 1: "000007"}, "messages.1.orderKey"),
+        ({0: "000005", 2: "000004"}, "messages.2.orderKey"),
+        ({1: "000000"}, "messages.1.orderKey"),
+        ({0: "000005", 3: "000008"}, "messages.3.orderKey"),
+        ({3: "000003"}, "messages.3.orderKey"),
+        ({0: "999996"}, "messages.0.orderKey"),
+        ({0: "999999"}, "messages.0.orderKey"),
+    ],
+)
+def test_order_keys_that_do_not_fit_together_are_refused_by_name(keys: dict[int, str], field: str) -> None:
+    body = branch(0, 3, 2, set())
+    for index, key in keys.items():
+        body["messages"][index]["orderKey"] = key
+
+    with pytest.raises(problems.InvalidRequest) as caught:
+        request(body, new_id())
+
+    assert [one.field for one in caught.value.fields] == [field]
+
+
+@pytest.mark.parametrize("key", ["5", "00000５", "-00001", "0000001", "", "00000\n", 5])
+def test_an_order_key_is_six_digits(key: object) -> None:
+    body = branch(0, 1, 2)
+    body["messages"][0]["orderKey"] = key
+
+    with pytest.raises(problems.InvalidRequest) as caught:
+        read_body(json.dumps(body).encode(), Limits())
+
+    assert [one.field for one in caught.value.fields] == ["messages.0.orderKey"]
+
+
+def test_a_turn_sent_again_after_an_update_of_the_server_has_the_digest_it_had() -> None:
+    body = {"turnId": "019ab000-0000-7000-8000-000000000001", "messages": [message("user", "a")]}
+
+    assert request(body).head.digest == "8d056f7be98a562a150be7b07f5d7777"
 
 
 def test_a_regeneration_adds_nothing() -> None:
