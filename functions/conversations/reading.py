@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from aws_lambda_powertools import Logger
@@ -20,6 +20,7 @@ from functions.conversations.views import Row
 # Lambda: a buffered answer is at most 6 MB, measured on the JSON that wraps the body; this leaves room for a page's last
 # message: 400 KB at most, the size of an item, and JSON in JSON makes seven bytes of a control character.
 PAGE_BYTES: Final = 3 * 1024 * 1024
+EXPORT_RESERVE_MS: Final = 8_000  # for the answers under way, and for making one document of it all
 ON_ITS_WAY_S: Final = 60  # a record waits in the queue for a second or so, and clocks differ
 EXPORT_BYTES: Final = 32 * 1024 * 1024  # what one export reads into memory; gzip has to bring it under 6 MB anyway
 
@@ -62,14 +63,14 @@ def page(store: Store, meta: Row, limit: int, cursor: str | None, logger: Logger
     return views.conversation(meta, shown, cursors.of_message(shown[-1][SK]) if more else None, as_of)
 
 
-def whole(store: Store, meta: Row, logger: Logger) -> views.Conversation:
-    """The conversation with every message. Raises TooLarge."""
+def whole(store: Store, meta: Row, logger: Logger, remaining_ms: Callable[[], int]) -> views.Conversation:
+    """The conversation with every message. Raises TooLarge, also when time is too short: reading in pages gets to the end."""
     rows: list[Row] = []
     room = EXPORT_BYTES
     for row in store.messages(views.summary(meta)["id"]):
         rows.append(row)
         room -= sum(len(value) for value in row.values())
-        if room < 0:
+        if room < 0 or remaining_ms() < EXPORT_RESERVE_MS:
             raise too_large_for_one_answer()
     return views.conversation(meta, with_text_so_far(store, rows, logger))
 

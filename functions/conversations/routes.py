@@ -157,7 +157,7 @@ class Routes:
     def export_conversation(self, conversation_id: ConversationId) -> Response[views.Conversation]:
         meta = reading.authorised(self._store, self._caller, conversation_id)
         headers = {"Content-Disposition": filename.attachment(meta.get("title", ""), "conversation", ".json")}
-        return Response(200, "application/json", reading.whole(self._store, meta, self._logger), headers)
+        return Response(200, "application/json", reading.whole(self._store, meta, self._logger, self._remaining_ms), headers)
 
     def get_usage(self) -> usage.Usage:
         now = datetime.now(UTC)

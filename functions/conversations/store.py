@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 _BATCH: Final = 25  # BatchWriteItem: "as many as 25 item put or delete operations"
+_REMAINS: Final = 100
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 _T = TypeVar("_T")
 
@@ -189,6 +190,7 @@ class Store:
             ProjectionExpression="pk, sk, turn_id, user_id, #status, created_at",
             ExpressionAttributeNames={"#status": "status"},
             ConsistentRead=True,
+            Limit=_REMAINS,  # a read of long messages must not take the request's time
         )
         return [_row(item) for item in page["Items"]]
 

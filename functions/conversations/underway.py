@@ -4,6 +4,7 @@ The conversations table holds a placeholder for such an answer. Its turn's check
 client saw `complete`, the final status and the usage, so a reader never has to wait for persist.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +19,7 @@ from functions.conversations.store import Store
 from functions.conversations.views import Row
 
 MAX_TURNS: Final = 10  # how many turns one request reads: the newest of them
+READING_S: Final = 4.0  # a request must come to its end also where a read takes seconds
 LONGEST_TURN_S: Final = 900  # a function lives no longer, so neither does a turn
 
 
@@ -28,8 +30,12 @@ def with_text_so_far(store: Store, rows: Sequence[Row], logger: Logger) -> Seque
         return rows
     shown = [_without_turn(row) if _is_placeholder(row) else row for row in rows]
     newest = sorted(waiting, key=lambda index: rows[index]["created_at"], reverse=True)[:MAX_TURNS]
+    end = time.monotonic() + READING_S
     try:
         for index in newest:
+            if time.monotonic() > end:
+                logger.warning("the turns table is slow: some answers under way are shown without their text")
+                break
             shown[index] = _filled(store, rows[index])
     except (ClientError, BotoCoreError):
         # One failure ends it: each further read could wait for the same timeout.

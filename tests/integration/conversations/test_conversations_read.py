@@ -327,6 +327,26 @@ def test_an_export_beyond_memory_is_refused_before_it_is_read_whole(stage: Stage
     assert stage.calls.count("Query") == 2  # each page of DynamoDB is 1 MB
 
 
+def test_an_export_that_takes_too_long_says_to_read_in_pages_instead_of_starting_over(stage: Stage) -> None:
+    one = stage.conversation()
+    for depth in range(5):
+        stage.message(one, depth, "x")
+    stage.context.remaining_ms = 7_000
+    answer = stage.get(f"/api/conversations/{one}/export")
+    assert (answer.status, answer.code) == (413, "too_large")
+    assert "GET /api/conversations/{id}?limit" in answer.json["detail"]
+
+
+def test_where_reading_a_turn_takes_seconds_the_others_are_shown_without_their_text(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.conversations.underway.READING_S", -1.0)
+    one = stage.conversation()
+    for depth in range(3):
+        stage.turn(stage.answer_under_way(one, depth), Token("so far"))
+    assert [(message["content"], message["status"]) for message in messages(stage, one)] == [("", "streaming")] * 3
+
+
 def test_a_stored_row_that_breaks_the_contract_is_a_500_and_not_the_clients_fault(stage: Stage) -> None:
     one = stage.conversation()
     stage.message(one, 0, "x", meta="[1]", created_at=times.iso(0))

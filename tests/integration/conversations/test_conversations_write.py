@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -15,6 +16,8 @@ from functions.conversations import handler as function
 from functions.conversations import store as store_module
 from infra.resources import CONVERSATIONS, TURNS
 from tests.integration.conversations.stage import Answer, Stage, accepted, refusal
+
+T = TypeVar("T")
 
 
 def delete(stage: Stage, one: str) -> Answer:
@@ -251,6 +254,46 @@ def test_a_deletion_that_runs_out_of_time_says_to_repeat(stage: Stage) -> None:
     stage.context.remaining_ms = 30_000
     assert delete(stage, one).status == 204
     assert stage.items(CONVERSATIONS) == kept
+
+
+class Killed(BaseException):
+    """What Lambda does to a function whose time is over."""
+
+
+@pytest.mark.parametrize("call_ms", [2_500, 1_500, 400])
+def test_on_a_slow_table_each_delete_goes_on_where_the_one_before_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, call_ms: int
+) -> None:
+    one, kept = _full(stage)
+    for _ in range(12):
+        stage.turn(stage.answer_under_way(one, 60, status="complete"), Token("more"), status="complete")
+    left = [0]
+
+    def takes_time(**_: object) -> None:
+        left[0] -= call_ms
+        if left[0] <= 0:
+            raise Killed
+
+    monkeypatch.setattr(stage.context, "get_remaining_time_in_millis", lambda: left[0])
+    stage.db.meta.events.register("before-call.dynamodb", takes_time)
+
+    def with_all_the_time(ask: Callable[[], T]) -> T:
+        left[0] = 10_000_000
+        return ask()
+
+    sizes = [with_all_the_time(lambda: len(stage.items(CONVERSATIONS)))]
+    for _ in range(40):
+        left[0] = 30_000
+        answer = delete(stage, one)
+        if answer.status == 204:
+            break
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "1")
+        assert with_all_the_time(lambda: stage.get(f"/api/conversations/{one}")).status == 404
+        sizes.append(with_all_the_time(lambda: len(stage.items(CONVERSATIONS))))
+    assert answer.status == 204
+    assert sizes == sorted(set(sizes), reverse=True), "every request took something away"
+    assert with_all_the_time(lambda: stage.items(CONVERSATIONS)) == kept
+    assert with_all_the_time(lambda: _texts(stage)) == set()
 
 
 def conflict(*codes: str) -> Callable[[], AWSResponse]:
