@@ -4,13 +4,14 @@ with OidcProvider() as provider:
     settings = AuthSettings(provider.issuer, provider.audience)
     token = provider.token("alice", ["team"])       # any claim can be overridden; None leaves it out
     provider.rotate(); provider.down = True; provider.hits["/jwks"]
+    provider.answers.clear()                        # every request waits until provider.answers.set()
 """
 
 import json
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +33,8 @@ class OidcProvider:
     def __init__(self) -> None:
         self.hits: Counter[str] = Counter()
         self.down = False
+        self.answers = Event()
+        self.answers.set()
         self.keys: list[dict[str, Any]] = []
         self._made: list[rsa.RSAPrivateKey] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -46,6 +49,7 @@ class OidcProvider:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.answers.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -84,6 +88,7 @@ def _handler_of(provider: OidcProvider) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             provider.hits[self.path] += 1
+            provider.answers.wait(10)
             documents: dict[str, Any] = {DISCOVERY: provider.discovery, JWKS: {"keys": provider.keys}}
             body = json.dumps(documents.get(self.path, {})).encode()
             self.send_response(503 if provider.down else 200 if self.path in documents else 404)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.chat_stream import buds
 from functions.chat_stream.local_quota import LocalQuota
-from functions.chat_stream.metrics import Meter
+from functions.chat_stream.metrics import SERVICE, Meter
 from functions.chat_stream.model import Model
 from functions.chat_stream.outbox import Outbox
 from functions.chat_stream.quota import QuotaTable
@@ -27,8 +27,9 @@ from functions.chat_stream.turn import Ports
 from functions.chat_stream.turns_table import TurnsTable
 from functions.common import problems
 from functions.common.access import Caller
-from functions.common.auth import IssuerUnavailable, NeedKeys, TokenVerifier, Unauthenticated
+from functions.common.auth import IssuerUnavailable, NeedKeys, Refusal, TokenVerifier, Unauthenticated
 from functions.common.aws import Aws
+from functions.common.failures import Failures
 from functions.common.log import get_logger
 from functions.common.session import Session
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> Starlette:
 
     Raises InvalidBud when an assistant's file is not right. Does no I/O but reading those files.
     """
+    failures = Failures(settings.metrics_namespace, SERVICE)
     session = Session()
     aws = Aws(session)
     key = ModelKey(settings.model, aws)
@@ -54,7 +56,7 @@ def create_app(settings: Settings) -> Starlette:
     turns = RunningTurns(ports, settings.timing, settings.limits, LocalQuota(settings.quotas))
     routes = Routes(settings, buds.load(buds.FOLDER, settings.model), turns, table)
     verifier = TokenVerifier(settings.auth)
-    signed_in = _SignedIn(verifier)
+    signed_in = _SignedIn(verifier, failures)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -109,8 +111,9 @@ class _App(Starlette):
 class _SignedIn:
     """Wraps a handler so that it is called only for a caller whose token holds."""
 
-    def __init__(self, verifier: TokenVerifier) -> None:
+    def __init__(self, verifier: TokenVerifier, failures: Failures) -> None:
         self._verifier = verifier
+        self._failures = failures
         self._refreshing: asyncio.Task[None] | None = None
 
     def __call__(self, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
@@ -126,17 +129,31 @@ class _SignedIn:
             try:
                 caller = self._verifier.verify(authorization)
             except NeedKeys:
-                await asyncio.to_thread(self._verifier.refresh)
+                await asyncio.shield(self._refresh())  # who leaves meanwhile does not end it for the others
                 caller = self._verifier.verify(authorization)
         except (Unauthenticated, NeedKeys) as error:
-            logger.info("not signed in", extra={"error": str(error) or type(error).__name__})
+            reason = error.reason if isinstance(error, Unauthenticated) else Refusal.UNKNOWN_KEY
+            logger.info("not signed in", extra={"reason": reason})
+            self._failures.sign_in(reason)
             raise problems.AuthenticationRequired from None
         except IssuerUnavailable as error:
-            logger.error("the issuer does not answer", extra={"error": type(error.__cause__ or error).__name__})
+            logger.error("sign-in cannot be checked", extra={"reason": error.reason})
+            self._failures.sign_in(error.reason)
             raise problems.Unavailable("Sign-in cannot be checked right now", headers={"retry-after": "5"}) from None
-        if self._verifier.stale and (self._refreshing is None or self._refreshing.done()):
-            self._refreshing = asyncio.create_task(asyncio.to_thread(self._verifier.refresh))
+        if self._verifier.stale:
+            self._refresh()
         return caller
+
+    def _refresh(self) -> "asyncio.Task[None]":
+        """The fetch of the issuer's keys that is under way, or a new one: one thread for all who wait."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._fetch_keys())
+        return self._refreshing
+
+    async def _fetch_keys(self) -> None:
+        if fault := await asyncio.to_thread(self._verifier.refresh):
+            logger.warning("the issuer's keys were not fetched; those from before still count", extra={"reason": fault})
+            self._failures.sign_in(fault)
 
 
 def _open(handler: OpenHandler) -> Callable[[Request], Awaitable[ASGIApp]]:

@@ -6,12 +6,12 @@ from typing import Any, Final, TypeVar
 
 from functions.common import VERSION
 from functions.common.auth import AuthSettings
+from functions.common.failures import METRICS_NAMESPACE
 from functions.common.quotas import Quotas
 from functions.common.records import SQS_MAX_DELAY_S
 from functions.common.variables import current, required
 
 KIB: Final = 1024
-METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
 _Number = TypeVar("_Number", int, float)
 
 

@@ -2,7 +2,8 @@
 
     verifier = TokenVerifier(settings)
     caller = verifier.verify(header)             # CPU only; raises NeedKeys when the token's key is not at hand
-    verifier.refresh()                           # one HTTP round trip at most, none within the cool-down
+    verifier.refresh()                           # waits for a fetch under way, or makes one; none within the cool-down
+    caller = verifier.check(header)              # all of it, for who may block
 
 PyJWT does the cryptography. Its own PyJWKClient is not used: it asks the issuer again for every unknown key id, so a flood of
 forged tokens becomes a flood of requests.
@@ -10,11 +11,15 @@ forged tokens becomes a flood of requests.
 
 import hashlib
 import json
+import ssl
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from http.client import HTTPException
 from typing import Any, Final, NamedTuple
 
 import jwt
@@ -23,6 +28,7 @@ from functions.common.access import LOCAL_CALLER, MAX_WORKSPACES, Caller
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 COOL_DOWN_S: Final = 30.0  # at most one fetch of the keys per this
+FIRST_COOL_DOWN_S: Final = 5.0  # … while there are none: nobody can sign in until then
 KEYS_FRESH_S: Final = 3600.0  # after this the keys are fetched anew, off the path of the request
 _FETCH_TIMEOUT_S: Final = 3.0
 _MAX_JWKS_BYTES: Final = 512 * 1024
@@ -35,8 +41,58 @@ _SEEN_S: Final = (
 _MOST_SEEN: Final = 1000
 
 
+class Refusal(StrEnum):
+    """Why a token is not accepted: for the log and the metric, not for the caller."""
+
+    NO_TOKEN = "no_token"  # noqa: S105 - a code
+    MALFORMED = "malformed"
+    WRONG_ALGORITHM = "wrong_algorithm"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_SIGNATURE = "bad_signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    MISSING_CLAIM = "missing_claim"
+    WRONG_ISSUER = "wrong_issuer"
+    WRONG_AUDIENCE = "wrong_audience"
+    NOT_AN_ACCESS_TOKEN = "not_an_access_token"  # noqa: S105
+    BAD_SUBJECT = "bad_subject"
+    BAD_WORKSPACES = "bad_workspaces"
+
+
+class IssuerFault(StrEnum):
+    """Why the issuer's keys could not be fetched."""
+
+    UNREACHABLE = "issuer_unreachable"
+    TIMED_OUT = "issuer_timed_out"
+    UNTRUSTED = "issuer_untrusted"  # its certificate
+    FAILED = "issuer_failed"  # an HTTP status that is an error
+    MISCONFIGURED = "issuer_misconfigured"  # a document that names another issuer, leads to no https, or holds no usable key
+
+
+_PYJWT: Final[Mapping[type[Exception], Refusal]] = {  # the nearest base class of an error counts
+    jwt.InvalidTokenError: Refusal.MALFORMED,
+    jwt.InvalidAlgorithmError: Refusal.WRONG_ALGORITHM,
+    jwt.InvalidSignatureError: Refusal.BAD_SIGNATURE,
+    jwt.ExpiredSignatureError: Refusal.EXPIRED,
+    jwt.ImmatureSignatureError: Refusal.NOT_YET_VALID,
+    jwt.MissingRequiredClaimError: Refusal.MISSING_CLAIM,
+    jwt.InvalidIssuerError: Refusal.WRONG_ISSUER,
+    jwt.exceptions.InvalidSubjectError: Refusal.BAD_SUBJECT,
+}
+# What PyJWT and the json module let through of a token made to break them: nested beyond Python's stack, numbers beyond a float.
+_BROKEN: Final = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+_ACCESS_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})  # RFC 9068 section 2.1: says so itself
+_PLAIN_TYPES: Final = frozenset({None, "jwt"})  # says nothing of its use
+_OTHER_USES: Final = frozenset({"id", "refresh", "offline", "logout"})  # Keycloak's claim `typ`
+_ID_TOKEN_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash"})  # OpenID Connect Core sections 2 and 3.3.2.11
+
+
 class Unauthenticated(Exception):
-    """The request carries no token that this server accepts. Why is for the log, not for the caller."""
+    """The request carries no token that this server accepts."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class NeedKeys(Exception):
@@ -44,7 +100,11 @@ class NeedKeys(Exception):
 
 
 class IssuerUnavailable(Exception):
-    """No keys were ever fetched and the issuer does not answer."""
+    """No keys were ever fetched, and the issuer gave none."""
+
+    def __init__(self, reason: IssuerFault) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +143,7 @@ class TokenVerifier:
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] | None = None
         self._tried_at: float | None = None
+        self._fault = IssuerFault.UNREACHABLE  # of the last fetch that failed
         self._fetched_at = 0.0
         self._lock = threading.Lock()
         self._seen: dict[bytes, _Seen] = {}
@@ -92,8 +153,10 @@ class TokenVerifier:
         if self._settings.issuer is None:
             return LOCAL_CALLER
         scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token or len(token) > _MAX_TOKEN_CHARS:
-            raise Unauthenticated("no bearer token")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated(Refusal.NO_TOKEN)
+        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
+            raise Unauthenticated(Refusal.MALFORMED)
         digest = hashlib.sha256(token.encode()).digest()
         if (seen := self._seen.get(digest)) is None or seen.until <= time.time():
             seen = self._check(token)
@@ -102,14 +165,26 @@ class TokenVerifier:
             self._seen[digest] = seen
         return seen.caller
 
+    def check(self, authorization: str | None) -> Caller:
+        """The same with what `verify` asks for: waits for the issuer's keys. Blocking; raises IssuerUnavailable, too."""
+        try:
+            return self.verify(authorization)
+        except NeedKeys:
+            self.refresh()
+        try:
+            return self.verify(authorization)
+        except NeedKeys:  # the cool-down ended in between
+            raise Unauthenticated(Refusal.UNKNOWN_KEY) from None
+
     def _check(self, token: str) -> "_Seen":
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("alg") not in ALGORITHMS:
-                raise Unauthenticated("algorithm")
-            claims = self._decode(token, self._key(header.get("kid")))
-        except jwt.InvalidTokenError as error:
-            raise Unauthenticated(type(error).__name__) from None
+        except (jwt.InvalidTokenError, *_BROKEN):
+            raise Unauthenticated(Refusal.MALFORMED) from None
+        if header.get("alg") not in ALGORITHMS:
+            raise Unauthenticated(Refusal.WRONG_ALGORITHM)
+        claims = self._decode(token, self._key(header.get("kid")))
+        self._admit(header, claims)
         return _Seen(self._caller(claims), min(int(claims["exp"]), time.time() + _SEEN_S))
 
     @property
@@ -117,26 +192,33 @@ class TokenVerifier:
         """Whether the keys are old enough to be fetched anew, beside the request that noticed."""
         return self._keys is not None and self._clock() - self._fetched_at > KEYS_FRESH_S and not self._cooling()
 
-    def refresh(self) -> None:
+    def refresh(self) -> IssuerFault | None:
         """Fetches the issuer's keys, unless that was tried within the cool-down; keeps the old ones when it fails.
 
+        Several callers at once share one fetch: the others wait for it. Returns why this caller's fetch failed, if it did.
         Raises IssuerUnavailable only while there are no keys at all. Blocking: keep it off an event loop.
         """
         with self._lock:
-            if not self._cooling():
-                self._tried_at = self._clock()
-                try:
-                    self._keys = self._fetch()
-                    self._seen.clear()  # a key may be gone
-                    self._fetched_at = self._clock()
-                except (OSError, ValueError, KeyError, jwt.PyJWTError) as error:
-                    if self._keys is None:
-                        raise IssuerUnavailable(type(error).__name__) from error
+            fault = None if self._cooling() else self._try()
             if self._keys is None:
-                raise IssuerUnavailable("cooling down")
+                raise IssuerUnavailable(self._fault)
+            return fault
+
+    def _try(self) -> IssuerFault | None:
+        fault = None
+        try:
+            self._keys = self._fetch()
+            self._seen.clear()  # a key may be gone
+            self._fetched_at = self._clock()
+        except (OSError, HTTPException, LookupError, jwt.PyJWTError, *_BROKEN) as error:
+            fault = self._fault = _fault_of(error)
+        # Only now: until the fetch is over, a token with an unknown key waits for it.
+        self._tried_at = self._clock()
+        return fault
 
     def _cooling(self) -> bool:
-        return self._tried_at is not None and self._clock() - self._tried_at < COOL_DOWN_S
+        seconds = FIRST_COOL_DOWN_S if self._keys is None else COOL_DOWN_S
+        return self._tried_at is not None and self._clock() - self._tried_at < seconds
 
     def _key(self, kid: object) -> jwt.PyJWK:
         if self._keys is None:
@@ -146,36 +228,50 @@ class TokenVerifier:
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         if self._cooling():
-            raise Unauthenticated("unknown key")
+            raise Unauthenticated(Refusal.UNKNOWN_KEY)
         raise NeedKeys
 
     def _decode(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         # PyJWK pins the algorithm to the key's own, so HS256 with the public key as its secret is refused.
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[key.algorithm_name],
-            issuer=self._settings.issuer,
-            leeway=_LEEWAY_S,
-            options={"require": ["exp", "iss", "sub"], "verify_aud": False},
-        )
-        audiences = claims.get("aud", [])
-        audiences = [audiences] if isinstance(audiences, str) else audiences
-        if self._settings.audience not in [*audiences, claims.get("client_id")]:
-            raise Unauthenticated("audience")
-        # An id token proves a sign-in to the client and is no key to the API. Cognito says `token_use`; others put the claims
-        # of OpenID Connect Core section 2 and 3.1.3.6 in.
-        if claims.get("token_use", "access") != "access" or {"nonce", "at_hash", "c_hash"} & claims.keys():
-            raise Unauthenticated("not an access token")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                issuer=self._settings.issuer,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "iss", "sub"], "verify_aud": False},
+            )
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated(next(_PYJWT[kind] for kind in type(error).__mro__ if kind in _PYJWT)) from None
+        except _BROKEN:
+            raise Unauthenticated(Refusal.MALFORMED) from None
         return claims
+
+    def _admit(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
+        """Whether it is an access token, and made for this API."""
+        if not self._is_for_us(claims):
+            raise Unauthenticated(Refusal.WRONG_AUDIENCE)
+        if not _is_access_token(header, claims):
+            raise Unauthenticated(Refusal.NOT_AN_ACCESS_TOKEN)
+
+    def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
+        """RFC 7519 section 4.1.3. `client_id` names who asked for the token, not whom it is for: it stands in for the audience
+        only where there is none, which is how Cognito's access tokens are.
+        """
+        if "aud" not in claims:
+            return bool(claims.get("client_id") == self._settings.audience)
+        given = claims["aud"]
+        audiences = given if isinstance(given, list) else [given]
+        return all(isinstance(one, str) for one in audiences) and self._settings.audience in audiences
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         sub = claims["sub"]
         if not isinstance(sub, str) or not 0 < len(sub) <= _MAX_SUB_CHARS:
-            raise Unauthenticated("sub")
+            raise Unauthenticated(Refusal.BAD_SUBJECT)
         claimed = claims.get(self._settings.workspaces_claim, [])
         if not isinstance(claimed, list) or len(claimed) > MAX_WORKSPACES or not all(isinstance(name, str) for name in claimed):
-            raise Unauthenticated("workspaces")
+            raise Unauthenticated(Refusal.BAD_WORKSPACES)
         return Caller(sub, frozenset(name for name in claimed if name))
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
@@ -196,6 +292,34 @@ class TokenVerifier:
         if not keys:
             raise ValueError("the issuer publishes no usable key")
         return keys
+
+
+def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
+    """An id token proves a sign-in to the client and is no key to the API.
+
+    Cognito says which it is in `token_use`, Keycloak in the claim `typ`, RFC 9068 in the header. Where nothing says so, a token
+    with a claim that only an id token has is one.
+    """
+    if claims.get("token_use", "access") != "access" or _lower(claims.get("typ")) in _OTHER_USES:
+        return False
+    kind = _lower(header.get("typ"))
+    return kind in _ACCESS_TYPES or (kind in _PLAIN_TYPES and not _ID_TOKEN_CLAIMS & claims.keys())
+
+
+def _lower(value: object) -> str | None:
+    """Types are compared without their case. Whatever is not text is like no type."""
+    return None if value is None else value.lower() if isinstance(value, str) else ""
+
+
+def _fault_of(error: Exception) -> IssuerFault:
+    cause = error.reason if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception) else error
+    if isinstance(error, urllib.error.HTTPError):
+        return IssuerFault.FAILED
+    if isinstance(cause, TimeoutError):
+        return IssuerFault.TIMED_OUT
+    if isinstance(cause, ssl.SSLError):
+        return IssuerFault.UNTRUSTED
+    return IssuerFault.UNREACHABLE if isinstance(cause, OSError) else IssuerFault.MISCONFIGURED
 
 
 def warm() -> None:

@@ -17,7 +17,8 @@ from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.access import Caller
-from functions.common.auth import IssuerUnavailable, NeedKeys, TokenVerifier, Unauthenticated
+from functions.common.auth import IssuerUnavailable, TokenVerifier, Unauthenticated
+from functions.common.failures import Failures
 from functions.common.problems import (
     AuthenticationRequired,
     Field,
@@ -39,12 +40,18 @@ class Gate:
     """Answers function-URL events (payload version 2.0). One request at a time, as a Lambda function does."""
 
     def __init__(
-        self, app: LambdaFunctionUrlResolver, verifier: TokenVerifier, authorization_header: str, logger: Logger
+        self,
+        app: LambdaFunctionUrlResolver,
+        verifier: TokenVerifier,
+        authorization_header: str,
+        logger: Logger,
+        failures: Failures,
     ) -> None:
         self._app = app
         self._verifier = verifier
         self._header = authorization_header
         self._logger = logger
+        self._failures = failures
         self._lock = Lock()  # Powertools keeps the current event on a class: two at once would see each other's
 
     def __call__(self, event: Event, context: LambdaContext) -> dict[str, Any]:
@@ -68,18 +75,18 @@ class Gate:
         """Who calls; raises AuthenticationRequired or Unavailable. Asks the issuer only for a key that is not at hand."""
         authorization = event["headers"].get(self._header)
         try:
-            if self._verifier.stale:
-                self._verifier.refresh()  # once an hour, on a request's time: between requests a Lambda function stands still
-            try:
-                return self._verifier.verify(authorization)
-            except NeedKeys:
-                self._verifier.refresh()
-                return self._verifier.verify(authorization)
+            # Once an hour, on a request's time: between requests a Lambda function stands still.
+            if self._verifier.stale and (fault := self._verifier.refresh()):
+                self._logger.warning("the issuer's keys were not fetched; those from before still count", extra={"reason": fault})
+                self._failures.sign_in(fault)
+            return self._verifier.check(authorization)
         except IssuerUnavailable as error:
-            self._logger.warning("the issuer's keys cannot be fetched", exc_info=error)
+            self._logger.error("sign-in cannot be checked", extra={"reason": error.reason})
+            self._failures.sign_in(error.reason)
             raise Unavailable("The sign-in service does not answer.", headers={"retry-after": "5"}) from None
-        except (Unauthenticated, NeedKeys) as error:
-            self._logger.info("refused", extra={"error": str(error)})
+        except Unauthenticated as error:
+            self._logger.info("not signed in", extra={"reason": error.reason})
+            self._failures.sign_in(error.reason)
             raise AuthenticationRequired from None
 
 

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from functions.common.auth import TokenVerifier
+from functions.common.failures import Failures
 from functions.common.log import get_logger
 from functions.common.variables import warn_of_unknown
 from functions.conversations.gate import Event, Gate
@@ -32,7 +33,9 @@ def gate() -> Gate:
     logger = get_logger("conversations")
     warn_of_unknown(os.environ, logger.warning)
     store = Store(dynamodb(), settings.conversations_table, settings.turns_table)
-    return Gate(Routes(store, logger, settings.quotas).app, TokenVerifier(settings.auth), settings.authorization_header, logger)
+    failures = Failures(settings.metrics_namespace, "conversations")
+    app = Routes(store, logger, settings.quotas).app
+    return Gate(app, TokenVerifier(settings.auth), settings.authorization_header, logger, failures)
 
 
 @lru_cache(maxsize=1)

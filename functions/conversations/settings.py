@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from functions.common.auth import AuthSettings
+from functions.common.failures import METRICS_NAMESPACE
 from functions.common.quotas import Quotas
 from functions.common.variables import current, required
 
@@ -20,6 +21,7 @@ class Settings:
     auth: AuthSettings
     authorization_header: str = "authorization"
     quotas: Quotas = field(default_factory=Quotas)
+    metrics_namespace: str = METRICS_NAMESPACE
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -31,4 +33,5 @@ class Settings:
             auth=AuthSettings.from_env(env),
             authorization_header=(env.get("CHAT_AUTHORIZATION_HEADER") or "authorization").lower(),
             quotas=Quotas.from_env(env),
+            metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or METRICS_NAMESPACE,
         )

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.aws import Aws
+from functions.common.failures import METRICS_NAMESPACE
 from functions.common.log import get_logger
 from functions.common.session import Session
 from functions.common.variables import warn_of_unknown
@@ -23,7 +24,6 @@ from functions.persist.inbox import Message, take_in
 from functions.persist.pace import Pace
 from functions.persist.store import Store
 
-METRICS_NAMESPACE: Final = "streaming-first-chat"  # where no deployment gives its own
 LAG_METRIC: Final = "PersistLag"
 _VALUES: Final = 100  # as many may an EMF metric have in a line
 

@@ -53,7 +53,7 @@ class Stage:
     def refuses(self, token: str) -> str:
         with pytest.raises(Unauthenticated) as refused:
             self.caller(token)
-        return str(refused.value)
+        return refused.value.reason
 
 
 @pytest.fixture(scope="module")
@@ -131,18 +131,18 @@ def test_a_signature_by_hmac_with_the_public_key_is_refused(stage: Stage, alg: s
 
 def test_an_empty_signature_is_refused(stage: Stage) -> None:
     signed = f"{_part({'alg': 'RS256', 'kid': stage.provider.kid})}.{_part(stage.provider.claims())}"
-    assert stage.refuses(f"{signed}.") == "InvalidSignatureError"
+    assert stage.refuses(f"{signed}.") == "bad_signature"
 
 
 def test_a_token_signed_by_another_key_under_our_key_id_is_refused(stage: Stage) -> None:
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     token = jwt.encode(stage.provider.claims(), stranger, "RS256", headers={"kid": stage.provider.kid})
-    assert stage.refuses(token) == "InvalidSignatureError"
+    assert stage.refuses(token) == "bad_signature"
 
 
 def test_a_token_whose_algorithm_is_not_its_keys_is_refused(stage: Stage) -> None:
     token = jwt.encode(stage.provider.claims(), stage.provider.key, "PS256", headers={"kid": stage.provider.kid})
-    assert stage.refuses(token) == "InvalidAlgorithmError"
+    assert stage.refuses(token) == "wrong_algorithm"
 
 
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=63))
@@ -213,7 +213,7 @@ def test_claims_that_are_no_object_are_refused(stage: Stage) -> None:
 
 @pytest.mark.parametrize("claims", [{"token_use": "id"}, {"nonce": "n"}, {"at_hash": "h"}, {"c_hash": "h"}])
 def test_an_id_token_is_no_access_token(stage: Stage, claims: dict[str, Any]) -> None:
-    assert stage.refuses(stage.provider.token(**claims)) == "not an access token"
+    assert stage.refuses(stage.provider.token(**claims)) == "not_an_access_token"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_token_without_a_key_id_is_taken_only_where_there_is_one_key(stage: St
     stage.provider.add_elliptic_key()
     stage.clock.now += COOL_DOWN_S
     stage.verifier.refresh()
-    assert stage.refuses(token) == "unknown key"
+    assert stage.refuses(token) == "unknown_key"
 
 
 def test_keys_are_fetched_once_for_many_tokens(stage: Stage) -> None:
@@ -317,7 +317,7 @@ def test_a_token_that_was_checked_goes_with_its_key(stage: Stage) -> None:
     stage.clock.now += COOL_DOWN_S
     stage.verifier.refresh()
 
-    assert stage.refuses(token) == "unknown key"
+    assert stage.refuses(token) == "unknown_key"
 
 
 def test_cached_keys_outlive_an_outage(stage: Stage) -> None:
