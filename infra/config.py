@@ -18,6 +18,10 @@ LOG_DAYS: Final = {
     90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR", 731: "TWO_YEARS", 1827: "FIVE_YEARS", 3653: "TEN_YEARS",
 }  # fmt: skip
 PRICE_CLASSES: Final = ("100", "200", "All")
+# Lambda takes 6 MB for an invocation: the body in base64 at worst, and the JSON around it with the headers, which CloudFront
+# limits to 20 KB and JSON's escapes can double.
+INVOCATION_BYTES: Final = 6_291_556
+MOST_BODY_BYTES: Final = (INVOCATION_BYTES - 64 * 1024) // 4 * 3
 _STAGE: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 _HOST: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 
@@ -91,6 +95,9 @@ class Config:
     log_days: int = _setting("how long logs are kept", 30)
     alarm_email: str | None = _setting("whom alarms write to; without it they only show", None)
     alarm_ttft_ms: int = _setting("alarm when the 95th percentile of the time to the first token is above this", 3000)
+    alarm_failed_turns_percent: int = _setting(
+        "alarm when more than this share of the turns of 15 minutes failed, and at least two did", 20
+    )
     alarm_tokens_per_hour: int = _setting("alarm when the models read and write more tokens than this", 2_000_000)
     monthly_budget_usd: int | None = _setting("write to `alarmEmail` when AWS's bill of the month is forecast above this", None)
 
@@ -230,12 +237,13 @@ def _numbers(config: Config) -> None:
     _between("wafRateLimit", config.waf_rate_limit, 10, 2_000_000_000)
     _between("maxMessageBytes", config.max_message_bytes, 1, config.max_new_bytes)
     _between("maxNewBytes", config.max_new_bytes, 1, 900 * 1024)  # SQS: a message is at most 1 MiB
-    _between("maxBodyBytes", config.max_body_bytes, config.max_new_bytes, 6 * 1024 * 1024 * 3 // 4)  # Lambda: 6 MB, in base64
+    _between("maxBodyBytes", config.max_body_bytes, config.max_new_bytes, MOST_BODY_BYTES)
     _between("maxMessages", config.max_messages, 1, 10_000)
     _between("maxAnswerBytes", config.max_answer_bytes, 1024, 350 * 1024)  # DynamoDB: an item is at most 400 KB
     for quota in ("quota_streams", "quota_turns_per_minute", "quota_tokens_per_day"):
         _between(camel(quota), getattr(config, quota), 0, 10**15)  # as far as a number in DynamoDB and in JSON is exact
     _between("alarmTtftMs", config.alarm_ttft_ms, 1, 900_000)
+    _between("alarmFailedTurnsPercent", config.alarm_failed_turns_percent, 0, 99)
     _between("alarmTokensPerHour", config.alarm_tokens_per_hour, 1, 10**12)
     _between("monthlyBudgetUsd", config.monthly_budget_usd, 1, 10**9)
     _one_of("architecture", config.architecture, ("arm64", "x86_64"))

@@ -65,15 +65,17 @@ class Edge(Construct):
         helper_logs: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
+        # CloudFront's names are one list for the whole account: the region keeps the same stage of another region apart.
+        self._name = f"{config.stack_name}-{Stack.of(self).region}"
         self._headers = self._security_headers(sign_in_origins)
         self.bucket = self._bucket(config)
         carry = self._edge_function("CarryAuthorization", "carry_authorization.js")
-        chat_stream_api = self._api(_signed_origin(chat_stream), carry)
-        conversations_api = self._api(_signed_origin(conversations), carry)
+        chat_stream_api = self._api(self._signed_origin("ChatStreamAccess", chat_stream), carry)
+        conversations_api = self._api(self._signed_origin("ConversationsAccess", conversations), carry)
         self.distribution = cloudfront.Distribution(
             self,
             "Distribution",
-            comment=config.stack_name,
+            comment=self._name,
             default_behavior=self._site(),
             additional_behaviors={**dict.fromkeys(STREAMED, chat_stream_api), API: conversations_api},
             default_root_object="index.html",
@@ -105,7 +107,12 @@ class Edge(Construct):
 
     def _site(self) -> cloudfront.BehaviorOptions:
         return cloudfront.BehaviorOptions(
-            origin=origins.S3BucketOrigin.with_origin_access_control(self.bucket),
+            origin=origins.S3BucketOrigin.with_origin_access_control(
+                self.bucket,
+                origin_access_control=cloudfront.S3OriginAccessControl(
+                    self, "SiteAccess", origin_access_control_name=f"{self._name}-site"
+                ),
+            ),
             cache_policy=cloudfront.CachePolicy.CACHING_OPTIMIZED,
             compress=True,
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
@@ -120,7 +127,7 @@ class Edge(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
-            removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
             auto_delete_objects=config.ephemeral,
         )
 
@@ -158,11 +165,14 @@ class Edge(Construct):
             log_group=helper_logs,
         )
         pages.node.add_dependency(hashed)
+        # Last, so that a first deployment that fails finds the bucket empty and takes it away again.
+        hashed.node.add_dependency(self.distribution)
 
     def _security_headers(self, sign_in_origins: Sequence[str]) -> cloudfront.ResponseHeadersPolicy:
         return cloudfront.ResponseHeadersPolicy(
             self,
             "Headers",
+            response_headers_policy_name=self._name,
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
                     content_security_policy=content_security_policy(sign_in_origins), override=True
@@ -175,7 +185,10 @@ class Edge(Construct):
                     referrer_policy=cloudfront.HeadersReferrerPolicy.NO_REFERRER, override=True
                 ),
                 strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
-                    access_control_max_age=Duration.days(730), include_subdomains=True, override=True
+                    # Not for subdomains: with an apex domain they are hosts that this stack knows nothing of.
+                    access_control_max_age=Duration.days(730),
+                    include_subdomains=False,
+                    override=True,
                 ),
             ),
             custom_headers_behavior=cloudfront.ResponseCustomHeadersBehavior(
@@ -188,10 +201,19 @@ class Edge(Construct):
             ),
         )
 
+    def _signed_origin(self, construct_id: str, url: lambda_.IFunctionUrl) -> cloudfront.IOrigin:
+        control = cloudfront.FunctionUrlOriginAccessControl(
+            self, construct_id, origin_access_control_name=f"{self._name}-{construct_id.removesuffix('Access').lower()}"
+        )
+        return origins.FunctionUrlOrigin.with_origin_access_control(
+            url, origin_access_control=control, read_timeout=Duration.seconds(READ_TIMEOUT_S)
+        )
+
     def _edge_function(self, construct_id: str, file: str) -> cloudfront.Function:
         return cloudfront.Function(
             self,
             construct_id,
+            function_name=f"{self._name}-{file.removesuffix('.js')}",
             code=cloudfront.FunctionCode.from_file(file_path=str(HERE / "edge_functions" / file)),
             runtime=cloudfront.FunctionRuntime.JS_2_0,
         )
@@ -225,10 +247,6 @@ class Edge(Construct):
             ],
         )
         return acl.attr_arn
-
-
-def _signed_origin(url: lambda_.IFunctionUrl) -> cloudfront.IOrigin:
-    return origins.FunctionUrlOrigin.with_origin_access_control(url, read_timeout=Duration.seconds(READ_TIMEOUT_S))
 
 
 def _on_request(function: cloudfront.IFunction) -> cloudfront.FunctionAssociation:

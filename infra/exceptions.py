@@ -10,6 +10,7 @@ from infra.config import Config
 
 _PINNED_RUNTIME: Final = "The wheels and the byte code in the zip are made and tested for Python 3.13, which Lambda supports"
 _TRACES: Final = "X-Ray has no resources to name: its two write actions, and these alone, are granted on `*`"
+_KEYS: Final = "The key of a secret that exists is not named; the conditions name Secrets Manager and the one secret"
 _OF_CDK: Final = "CDK's own helper, which runs during a deployment only; its code and role are AWS's"
 _HELPERS: Final = ("Custom::CDKBucketDeployment", "AWS679f53fac002430cb0da5b7982bd2287", "Custom::S3AutoDeleteObjects")
 _BASIC_ROLE: Final = "arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -20,6 +21,11 @@ def acknowledge(stack: Stack, config: Config) -> None:
     for function in ("ChatStream", "Persist", "Conversations"):
         _at(stack, f"{function}/Function", {"L1": _PINNED_RUNTIME})
         _at(stack, f"{function}/Role", {"IAM5[Resource::*]": _TRACES})
+    _at(
+        stack,
+        "ChatStream/Role",
+        {f"IAM5[Resource::arn:<AWS::Partition>:kms:{_shown(stack.region)}:{_shown(stack.account)}:key/*]": _KEYS},
+    )
     _at(stack, "ModelKey", {"SMG4": "The key is the provider's: only a person can make a new one there (docs/operations.md)"})
     _at(
         stack,

@@ -27,6 +27,9 @@ _ADAPTER_ACCOUNT: Final = "753240598075"  # AWS's, which publishes the Lambda We
 _ADAPTER_LAYER: Final = {"arm64": "LambdaAdapterLayerArm64", "x86_64": "LambdaAdapterLayerX86"}
 _ADAPTER_PORT: Final = "8080"
 CHAT_TIMEOUT_S: Final = 900  # the longest Lambda allows, and so the longest turn
+# How long the adapter waits for the application at a start, and fails then. Without it, it waits for as long as the function may
+# run: 900 s that are paid for. CloudFront gives up at 60; a start takes one to three.
+READINESS_S: Final = 30
 CONVERSATIONS_TIMEOUT_S: Final = 30
 
 
@@ -96,6 +99,20 @@ class ChatStream(Construct):
                 resources=[key.secret_full_arn or f"{key.secret_arn}-??????"],
             )
         )
+        if config.model_key_secret:
+            # The secret may lie under a key of the account's own. Which one is not known here; that only this secret may be
+            # decrypted with it is.
+            stack = Stack.of(self)
+            self.function.add_to_role_policy(
+                iam.PolicyStatement(
+                    actions=["kms:Decrypt"],
+                    resources=[stack.format_arn(service="kms", resource="key", resource_name="*")],
+                    conditions={
+                        "StringEquals": {"kms:ViaService": f"secretsmanager.{stack.region}.amazonaws.com"},
+                        "StringLike": {"kms:EncryptionContext:SecretARN": f"{key.secret_arn}-??????"},
+                    },
+                )
+            )
         self.alias = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
         self.url = self.alias.add_function_url(
             auth_type=lambda_.FunctionUrlAuthType.AWS_IAM, invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM
@@ -196,6 +213,7 @@ def _adapter() -> Mapping[str, str]:
         "AWS_LWA_INVOKE_MODE": "response_stream",
         "AWS_LWA_PORT": _ADAPTER_PORT,
         "AWS_LWA_READINESS_CHECK_PATH": "/api/health",
+        "AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS": str(READINESS_S),
         "AWS_LWA_AUTHORIZATION_SOURCE": AUTHORIZATION_HEADER,
         "AWS_LWA_ENABLE_COMPRESSION": "false",
         "AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH": "/_snapshot/before",

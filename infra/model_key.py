@@ -15,7 +15,7 @@ def model_key(scope: Construct, *, imported: str | None, ephemeral: bool) -> sec
         scope,
         "ModelKey",
         description="The model provider's API key, as plain text",
-        removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,
+        removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     )
     resource = cast("secretsmanager.CfnSecret", secret.node.default_child)
     resource.generate_secret_string = None  # CDK would have one made up, and the provider would be sent it

@@ -12,7 +12,7 @@ class PersistQueue(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, spec: Queue, ephemeral: bool) -> None:
         super().__init__(scope, construct_id)
-        policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN
+        policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         self.dead = sqs.Queue(
             self,
             "Dead",

@@ -73,6 +73,8 @@ class ChatStack(Stack):
                 ("Persist", persist.function),
                 ("Conversations", conversations.function),
             ],
+            with_url=["ChatStream", "Conversations"],
+            distribution=edge.distribution,
         )
         acknowledge(self, config)
         self._tell(
@@ -103,5 +105,5 @@ def _house(config: Config) -> House:
         metrics_namespace=config.stack_name,
         architecture=ARCHITECTURES[config.architecture],
         log_retention=logs.RetentionDays[LOG_DAYS[config.log_days]],
-        removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN,
+        removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     )

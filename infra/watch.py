@@ -5,12 +5,14 @@ catches a leak within that hour. AWS's own part is a budget, which is right but 
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
-from aws_cdk import Duration
+from aws_cdk import ArnFormat, CfnCondition, CfnResource, Duration, Fn, Stack, Token
 from aws_cdk import aws_budgets as budgets
+from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -18,8 +20,14 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Config
+from infra.resources import SETTLE_DELAY_S
 
-OLDEST_MESSAGE_S: Final = 300
+# A settling waits in the queue for as long as its turn may live, and its age counts from when it was sent.
+OLDEST_MESSAGE_S: Final = SETTLE_DELAY_S + 300
+LAG_S: Final = 60
+EDGE_5XX_PERCENT: Final = 5
+_LEAST_FAILED_TURNS: Final = 2  # of one alone nothing follows
+_CLOUDFRONT_REGION: Final = "us-east-1"
 _IN_WIDTH: Final = 12
 
 
@@ -35,7 +43,10 @@ class Watch(Construct):
         queue: sqs.IQueue,
         dead: sqs.IQueue,
         functions: Sequence[tuple[str, lambda_.Function]],
+        with_url: Sequence[str],
+        distribution: cloudfront.Distribution,
     ) -> None:
+        """`with_url` names those of the functions that have a function URL."""
         super().__init__(scope, construct_id)
         self._topic = self._tell(config.alarm_email)
         self._functions = functions
@@ -43,6 +54,9 @@ class Watch(Construct):
         self._watch_queue(queue, dead)
         for name, function in functions:
             self._watch_function(name, function)
+            if name in with_url:
+                self._watch_url(name, function)
+        self._watch_edge(distribution)
         self._watch_turns(config)
         if config.monthly_budget_usd is not None and config.alarm_email is not None:
             self._budget(config.monthly_budget_usd, config.alarm_email)
@@ -59,6 +73,13 @@ class Watch(Construct):
             "OldestMessage",
             queue.metric_approximate_age_of_oldest_message(period=Duration.minutes(1), statistic="Maximum"),
             above=OLDEST_MESSAGE_S,
+            about="persist stores nothing, or a record again and again fails. Nothing is lost yet.",
+            times=3,
+        )
+        self._alarm(
+            "PersistLag",
+            self._metric("PersistLag", "p95", service="persist"),
+            above=LAG_S,
             about="persist does not keep up: conversations are readable later than they should be. Nothing is lost.",
             times=3,
         )
@@ -78,7 +99,53 @@ class Watch(Construct):
             about=f"{name} met a concurrency limit (docs/operations.md, quotas).",
         )
 
+    def _watch_url(self, name: str, function: lambda_.Function) -> None:
+        """The function's own answers of 5xx, which Lambda counts as successes, and Lambda's own."""
+        self._alarm(
+            f"{name}Url5xx",
+            function.metric("Url5xxCount", statistic="Sum", period=Duration.minutes(5)),
+            above=0,
+            about=f"Requests to {name} were answered with a 5xx; see its logs.",
+        )
+
+    def _watch_edge(self, distribution: cloudfront.Distribution) -> None:
+        """Only in us-east-1: CloudFront's metrics are there, and an alarm sees no other region's."""
+        region = Stack.of(self).region
+        if region != _CLOUDFRONT_REGION and not Token.is_unresolved(region):
+            return
+        alarm = self._alarm(
+            "Edge5xx",
+            cloudwatch.Metric(
+                namespace="AWS/CloudFront",
+                metric_name="5xxErrorRate",
+                statistic="Average",
+                period=Duration.minutes(5),
+                dimensions_map={"DistributionId": distribution.distribution_id, "Region": "Global"},
+            ),
+            above=EDGE_5XX_PERCENT,
+            about="CloudFront answers with 5xx: a function that cannot be reached, or one that is silent for 60 s.",
+            times=3,
+        )
+        if Token.is_unresolved(region):  # the AWS profile decides it, when the template is deployed
+            here = CfnCondition(self, "InCloudFrontsRegion", expression=Fn.condition_equals(region, _CLOUDFRONT_REGION))
+            cast("CfnResource", alarm.node.default_child).cfn_options.condition = here
+
     def _watch_turns(self, config: Config) -> None:
+        period = Duration.minutes(15)
+        failed, complete = (
+            self._metric("Turns", "Sum", period, service="chat_stream", outcome=outcome) for outcome in ("failed", "complete")
+        )
+        self._alarm(
+            "FailedTurns",
+            cloudwatch.MathExpression(
+                expression=f"IF(failed >= {_LEAST_FAILED_TURNS}, 100 * failed / (failed + FILL(complete, 0)), 0)",
+                using_metrics={"failed": failed, "complete": complete},
+                period=period,
+                label="failed turns, percent",
+            ),
+            above=config.alarm_failed_turns_percent,
+            about="Turns fail. An empty or revoked provider's key fails every one: the logs of chat_stream name the code.",
+        )
         self._alarm(
             "TimeToFirstToken",
             self._metric("TimeToFirstToken", "p95", service="chat_stream"),
@@ -101,7 +168,9 @@ class Watch(Construct):
             about="The models read and write more than planned: somebody's loop, or a success. The provider bills it.",
         )
 
-    def _alarm(self, construct_id: str, metric: cloudwatch.IMetric, *, above: float, about: str, times: int = 1) -> None:
+    def _alarm(
+        self, construct_id: str, metric: cloudwatch.IMetric, *, above: float, about: str, times: int = 1
+    ) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
@@ -115,6 +184,7 @@ class Watch(Construct):
         if self._topic is not None:
             alarm.add_alarm_action(actions.SnsAction(self._topic))
             alarm.add_ok_action(actions.SnsAction(self._topic))
+        return alarm
 
     def _metric(self, name: str, statistic: str, period: Duration | None = None, **dimensions: str) -> cloudwatch.Metric:
         """One of the functions' own, under this deployment's namespace."""
@@ -130,6 +200,24 @@ class Watch(Construct):
         if email is None:
             return None
         topic = sns.Topic(self, "Topic", enforce_ssl=True)
+        # A policy of our own takes the place of the default one, which lets the account publish: alarms are let in by name.
+        stack = Stack.of(self)
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsOfThisAccount",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {
+                        "aws:SourceArn": stack.format_arn(
+                            service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
+                        )
+                    },
+                },
+            )
+        )
         topic.add_subscription(subscriptions.EmailSubscription(email))
         return topic
 
@@ -153,7 +241,7 @@ class Watch(Construct):
         )
 
     def _dashboard(self, config: Config, queue: sqs.IQueue, dead: sqs.IQueue) -> cloudwatch.Dashboard:
-        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=config.stack_name)
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"{config.stack_name}-{Stack.of(self).region}")
         ttft = ("TimeToFirstToken", "TimeToFirstTokenAdded", "TimeToFirstTokenModel")
         dashboard.add_widgets(
             _graph("Time to first token, median", [self._metric(name, "p50", service="chat_stream") for name in ttft]),

@@ -8,7 +8,7 @@ from bench.cost import prices
 from infra.config import Config
 
 # What infra/watch.py and infra/model_key.py make; tests/infra holds them to the template.
-ALARM_METRICS: Final = 11
+ALARM_METRICS: Final = 17
 DASHBOARDS: Final = 1
 SECRETS: Final = 1
 # AWS's free tiers that never end, for one account: alarms' metrics, dashboards, SQS requests a month.

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.config import Config, ConfigError, camel
+from infra.config import INVOCATION_BYTES, MOST_BODY_BYTES, Config, ConfigError, camel
+from local.url_event import event_of
 from tests.infra.conftest import FULL
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,17 @@ def test_what_cannot_be_is_said_in_a_sentence(context: dict[str, Any], sentence:
         Config.from_context(context)
 
 
+def test_the_largest_body_fits_an_invocation_in_base64_with_all_that_is_around_it() -> None:
+    largest = MOST_BODY_BYTES
+    Config.from_context({"maxBodyBytes": str(largest)})
+    headers = [("x-filler", '"' * 20_480)]  # CloudFront lets no more through; JSON writes each quote as two bytes
+    event = event_of("POST", "/api/chat", "", headers, b"x" * largest, "203.0.113.7")
+    assert event["isBase64Encoded"]
+    assert len(json.dumps(event)) <= INVOCATION_BYTES
+    with pytest.raises(ConfigError, match="maxBodyBytes"):
+        Config.from_context({"maxBodyBytes": str(largest + 1)})
+
+
 @pytest.mark.parametrize(
     "key", ["@aws-cdk/core:checkSecretUsage", "aws:cdk:bundling-stacks", "availability-zones:account=1:region=x"]
 )
@@ -107,6 +119,7 @@ def test_the_tests_full_stack_sets_nearly_everything() -> None:
     assert unset == {
         "site", "workspacesClaim", "maxMessageBytes", "maxNewBytes", "maxBodyBytes", "maxAnswerBytes", "chatMemoryMb",
         "persistConcurrency", "webAclArn", "modelKeyRevision", "conversationsTable", "alarmTtftMs", "alarmTokensPerHour",
+        "alarmFailedTurnsPercent",
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from functions.common import auth
 from infra.edge import HERE
 
 NODE = shutil.which("node")
@@ -31,8 +32,13 @@ def carried(headers: dict[str, str]) -> dict[str, str]:
 
 def test_the_token_travels_under_the_other_name() -> None:
     headers = carried({"authorization": "Bearer a.b.c", "accept": "text/event-stream"})
-    assert headers["x-forwarded-authorization"] == "Bearer a.b.c"
-    assert headers["accept"] == "text/event-stream"
+    assert headers == {"x-forwarded-authorization": "Bearer a.b.c", "accept": "text/event-stream"}
+
+
+def test_a_long_token_travels_once_so_that_the_request_stays_within_cloudfront_s_20_kb() -> None:
+    token = "Bearer " + "x" * auth._MAX_TOKEN_CHARS
+    asked = {"authorization": token, "accept": "text/event-stream", "user-agent": "x" * 200}
+    assert sum(len(name) + len(value) + 4 for name, value in carried(asked).items()) < 20_480
 
 
 def test_without_a_token_nothing_travels() -> None:

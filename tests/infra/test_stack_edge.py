@@ -145,6 +145,13 @@ def test_every_response_carries_the_security_headers(stack: Stack) -> None:
     assert all(one["Override"] for one in security.values())
 
 
+def test_only_the_endpoint_itself_is_bound_to_https(full_stack: Stack) -> None:
+    """With an apex domain, its subdomains are hosts that this stack knows nothing of."""
+    transport = headers(full_stack)["SecurityHeadersConfig"]["StrictTransportSecurity"]
+    assert transport["IncludeSubdomains"] is False
+    assert "Preload" not in transport
+
+
 def test_the_content_security_policy_lets_nothing_run_but_our_own_files(full_stack: Stack) -> None:
     raw = headers(full_stack)["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]
     policy = {name: sources for name, *sources in (part.split() for part in raw.split(";"))}

@@ -12,6 +12,7 @@ from functions.chat_stream.settings import Settings as ChatSettings
 from functions.common.quotas import Quotas
 from functions.conversations.settings import Settings as ConversationsSettings
 from functions.persist.entries import Tables
+from infra.edge import READ_TIMEOUT_S
 from infra.resources import SETTLE_DELAY_S
 from tests.infra.conftest import Stack, synthesised
 
@@ -273,6 +274,21 @@ def test_the_functions_accept_the_environment_they_are_given(stack: Stack, full_
         assert chat.limits.messages == 50
         assert chat.quotas == Quotas(streams=0, turns_per_minute=7, tokens_per_day=1000)
         assert chat.client_id == "chat-web"
+
+
+def test_a_secret_that_exists_may_lie_under_a_key_of_the_account_s_own(stack: Stack, full_stack: Stack) -> None:
+    """Decrypting is allowed by way of Secrets Manager, and of this secret, alone."""
+    decrypting = [one for one in statements(full_stack, "ChatStream") if one["Action"] == "kms:Decrypt"]
+    (statement,) = decrypting
+    assert statement["Condition"]["StringEquals"] == {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
+    (secret,) = statement["Condition"]["StringLike"].values()
+    assert str(secret).count("our/model-key-??????") == 1
+    assert "kms" not in str(statements(stack, "ChatStream"))  # the stack's own secret lies under AWS's key, for which nobody asks
+
+
+def test_the_adapter_does_not_wait_for_ever_for_an_application_that_does_not_start(stack: Stack) -> None:
+    waits = float(stack.environment("ChatStream")["AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS"])
+    assert 10 <= waits < READ_TIMEOUT_S  # longer than Lambda's own 10 s of initialisation; shorter than CloudFront waits
 
 
 def test_a_new_revision_of_the_key_publishes_a_new_version(stack: Stack) -> None:

@@ -1,9 +1,12 @@
 """Tables, queues, the key's secret: what they are made of, and what becomes of them."""
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
 from infra.resources import CONVERSATIONS, PERSIST, PERSIST_TIMEOUT_S, TURNS, Table
-from tests.infra.conftest import Stack, synthesised
+from tests.infra.conftest import FULL, Stack, synthesised
 
 pytestmark = pytest.mark.xdist_group("stack")  # one worker synthesises for all
 
@@ -89,7 +92,10 @@ def test_by_default_nothing_that_holds_data_goes_with_the_stack(stack: Stack) ->
         "AWS::Logs::LogGroup",
     }
     found = {name: one["DeletionPolicy"] for name, one in stack.resources.items() if one["Type"] in kept}
-    assert set(found.values()) == {"Retain"}, found
+    # What is protected from deletion stays even when the first deployment fails; of the rest nothing is left then.
+    kept_always = {stack.name_of("AWS::Cognito::UserPool", "SignIn")}
+    assert {name for name, policy in found.items() if policy == "Retain"} == kept_always
+    assert set(found.values()) == {"Retain", "RetainExceptOnCreate"}, found
     assert stack.one("AWS::Cognito::UserPool")["DeletionProtection"] == "ACTIVE"
 
 
@@ -116,18 +122,55 @@ def test_every_function_logs_into_a_group_of_the_stack(which: str, request: pyte
         assert function["Properties"].get("LoggingConfig", {}).get("LogGroup", {}).get("Ref") in groups, name
 
 
-def test_two_stages_share_no_name() -> None:
-    """What is named at all is named after the stage; the rest gets its name from CloudFormation."""
-    template = synthesised(stage="blue").template
-    named = {
-        f"{name}.{key}": value
-        for name, one in template["Resources"].items()
-        for key, value in one.get("Properties", {}).items()
-        if key in {"TableName", "QueueName", "FunctionName", "BucketName", "RoleName", "DashboardName", "UserPoolName", "Domain"}
-        and not (isinstance(value, dict) and {"Ref", "Fn::GetAtt"} & value.keys())
+def test_a_first_deployment_that_fails_finds_the_site_s_bucket_empty(stack: Stack) -> None:
+    """A bucket with files in it cannot be taken away: they are uploaded once the distribution stands, which is what may fail."""
+    distribution = stack.name_of("AWS::CloudFront::Distribution", "Edge")
+    uploads = stack.of_type("Custom::CDKBucketDeployment")
+    first = {name for name, one in uploads.items() if distribution in one.get("DependsOn", [])}
+    assert first
+    assert all(name in first or first & set(one["DependsOn"]) for name, one in uploads.items())
+
+
+# A policy's name is its role's own, an alias's its function's: neither can meet another's.
+SCOPED = {("AWS::IAM::Policy", "PolicyName"), ("AWS::Lambda::Alias", "Name")}
+# Cognito's domains are each region's own, so that one has no region in it; the account tells it apart from other accounts'.
+OF_A_REGION = {("AWS::Cognito::UserPoolDomain", "Domain")}
+
+
+def own_names(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    """Type, property and text of every name that the template gives a resource, in its properties or its configuration."""
+    for one in stack.resources.values():
+        kind, properties = one["Type"], one.get("Properties", {})
+        configured = [value for key, value in properties.items() if key.endswith(("Config", "Configuration"))]
+        for key, value in [pair for where in (properties, *configured) if isinstance(where, dict) for pair in where.items()]:
+            named = key == "Name" or (key.endswith("Name") and key not in {"DomainName", "MetricName"}) or key == "Domain"
+            refers = isinstance(value, dict) and value.keys() & {"Ref", "Fn::GetAtt"}
+            if named and not refers and not kind.startswith("Custom::") and (kind, key) not in SCOPED:
+                yield kind, key, json.dumps(value)
+
+
+@pytest.mark.parametrize("context", [{}, FULL, {"ephemeral": "true"}], ids=["default", "full", "ephemeral"])
+def test_no_name_is_shared_with_another_stage_or_the_same_stage_of_another_region(context: dict[str, str]) -> None:
+    """What is named at all is named after both; the rest gets its name from CloudFormation."""
+    stage = {**context, "stage": "blue"}
+    found = list(own_names(synthesised(**stage)))
+    assert {kind for kind, _, _ in found} >= {
+        "AWS::CloudFront::Function",
+        "AWS::CloudFront::OriginAccessControl",
+        "AWS::CloudFront::ResponseHeadersPolicy",
+        "AWS::CloudWatch::Dashboard",
     }
-    assert named
-    assert all("chat-blue" in str(value) for value in named.values()), named
+    region = stage.get("region", '{"Ref": "AWS::Region"}')
+    for kind, key, text in found:
+        assert "chat-blue" in text, (kind, key, text)
+        assert region in text or ((kind, key) in OF_A_REGION and "AWS::AccountId" in text), (kind, key, text)
+
+
+def test_the_names_are_short_enough_for_cloudfront() -> None:
+    """64 characters, with the longest stage and one of the longest regions."""
+    longest = synthesised(stage="a" * 16, region="ap-southeast-3")
+    for kind, key, text in own_names(longest):
+        assert len(json.loads(text)) <= 64 or not kind.startswith("AWS::CloudFront"), (kind, key, text)
 
 
 def test_a_restored_table_stands_in_for_the_stack_s_own() -> None:

@@ -93,8 +93,8 @@ def test_idle_is_what_operations_says() -> None:
     used_up, at_hand = (idle.monthly(Config(), free_tier=free) for free in (False, True))
 
     assert used_up["SnapStart's cache of one version"] == about(730 * 3600 * 0.0000015046)
-    assert sum(used_up.values()) == pytest.approx(8.72, abs=0.005)
-    assert sum(at_hand.values()) == pytest.approx(4.45, abs=0.005)
+    assert sum(used_up.values()) == pytest.approx(9.32, abs=0.005)
+    assert sum(at_hand.values()) == pytest.approx(5.05, abs=0.005)
     assert sum(idle.monthly(Config(snap_start=False), free_tier=True).values()) == pytest.approx(0.50, abs=0.005)
 
 
