@@ -95,7 +95,7 @@ def test_idle_is_what_operations_says() -> None:
     assert used_up["SnapStart's cache of one version"] == about(730 * 3600 * 0.0000015046)
     assert sum(used_up.values()) == pytest.approx(9.32, abs=0.005)
     assert sum(at_hand.values()) == pytest.approx(5.05, abs=0.005)
-    assert sum(idle.monthly(Config(snap_start=False), free_tier=True).values()) == pytest.approx(0.50, abs=0.005)
+    assert sum(idle.monthly(Config(snap_start=False), free_tier=True).values()) == pytest.approx(1.10, abs=0.005)
 
 
 def test_the_break_even_lies_where_the_least_fleet_costs_as_much_as_lambda() -> None:
