@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-MAX_WORKSPACES: Final = 99  # a DynamoDB `IN` takes 100 operands; one is the personal workspace
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:

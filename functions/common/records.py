@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 # SQS: "The minimum message size is 1 byte, the maximum is 1,048,576 bytes" for a message and for a batch of them.
 SQS_MAX_BYTES: Final = 1_048_576
 SQS_MAX_DELAY_S: Final = 900
+SETTLE_ROOM: Final = 16 * 1024  # for a settling in the same batch: its head has every workspace that a token can name
 _PLAIN_MAX_BYTES: Final = 192 * 1024  # above this a body is compressed
 _COMPRESSED: Final = "z1:"
 # SQS takes #x9 #xA #xD #x20-#xD7FF #xE000-#xFFFD #x10000-#x10FFFF; JSON already escapes what is below #x20.
@@ -133,7 +134,7 @@ def encode(record: Record) -> str:
     if len(raw) <= _PLAIN_MAX_BYTES:
         return text
     packed = _COMPRESSED + base64.b85encode(zlib.compress(raw, 1)).decode()
-    if len(packed) > SQS_MAX_BYTES - 16 * 1024:
+    if len(packed) > SQS_MAX_BYTES - SETTLE_ROOM:
         raise RecordTooLarge(f"{record.kind} of turn {record.turn.turn_id} takes {len(packed)} bytes")
     return packed
 

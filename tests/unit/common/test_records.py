@@ -1,5 +1,6 @@
 """The queue's records: whatever text they carry, they come out as they went in, in characters and bytes that SQS takes."""
 
+import json
 import re
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from functions.common.auth import _MAX_TOKEN_CHARS
 from functions.common.records import (
+    SETTLE_ROOM,
     SQS_MAX_BYTES,
     Answer,
     NewMessage,
@@ -118,3 +121,11 @@ def test_usage_is_shown_in_the_apis_own_spelling() -> None:
         "outputTokens": 2,
         "totalTokens": 3,
     }
+
+
+def test_the_head_of_a_caller_with_as_many_workspaces_as_a_token_holds_fits_beside_the_longest_record() -> None:
+    """A turn's beginning and its settling go in one batch, which is as large as one message at most."""
+    names = [f"group-{n:03}-" + "é" * 10 for n in range(_MAX_TOKEN_CHARS * 3 // 4 // 33)]  # base64, and 33 bytes of JSON each
+    settle = SettleTurn(turn=HEAD.model_copy(update={"workspaces": names}))
+    assert len(json.dumps(names, ensure_ascii=False, separators=(",", ":")).encode()) > _MAX_TOKEN_CHARS * 3 // 4 - 40
+    assert len(encode(settle).encode()) <= SETTLE_ROOM
