@@ -29,6 +29,11 @@ EDGE_5XX_PERCENT: Final = 5
 _LEAST_FAILED_TURNS: Final = 2  # of one alone nothing follows
 _CLOUDFRONT_REGION: Final = "us-east-1"
 _IN_WIDTH: Final = 12
+# The reasons that chat_stream counts failures by (functions/chat_stream/errors.py).
+_MODEL_FAILURES: Final = (
+    "wrong_key", "no_key", "unknown_model", "no_credit", "parameter_refused", "context_too_long", "content_filter",
+    "model_refused", "model_rate_limited", "model_unavailable", "model_timeout", "model_stalled", "model_cut",
+)  # fmt: skip
 
 
 class Watch(Construct):
@@ -251,6 +256,12 @@ class Watch(Construct):
         dashboard.add_widgets(
             _graph("Turns by outcome", [self._metric("Turns", "Sum", service="chat_stream", outcome=name) for name in outcomes]),
             _graph("Tokens", [self._metric(name, "Sum", service="chat_stream") for name in ("InputTokens", "OutputTokens")]),
+        )
+        dashboard.add_widgets(
+            _graph(
+                "Failures of the model by reason",
+                [self._metric("ModelFailures", "Sum", service="chat_stream", reason=reason) for reason in _MODEL_FAILURES],
+            )
         )
         dashboard.add_widgets(
             _graph(

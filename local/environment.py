@@ -10,6 +10,7 @@ from functions.chat_stream.settings import Settings as ChatSettings
 from functions.common.variables import current, unknown
 from infra.resources import CONVERSATIONS, PERSIST, SETTLE_DELAY_S, TURNS
 from local.model.pace import Pace
+from local.model.wire import REASONING_MODEL
 
 ACCOUNT: Final = "123456789012"  # moto's own
 REGION: Final = "eu-central-1"
@@ -122,10 +123,12 @@ def model_environment(env: Mapping[str, str], ports: Ports, provider: bool) -> d
     """Where the model is: the user's provider, or the embedded one."""
     if provider:
         return {"OPENAI_API_KEY": env.get("OPENAI_API_KEY") or "none"}
+    chosen = env.get("MODELS") or env.get("DEFAULT_MODEL")
     return {
         "OPENAI_BASE_URL": f"{endpoint(ports.model)}/v1",
         "OPENAI_API_KEY": "local",
         "DEFAULT_MODEL": env.get("DEFAULT_MODEL") or (env.get("MODELS") or MODEL).split(",")[0].strip(),
+        **({} if chosen else {"MODELS": f"{MODEL},{REASONING_MODEL}"}),
     }
 
 

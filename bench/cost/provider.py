@@ -1,10 +1,11 @@
 """A model that answers at a steady pace, in the place where the turn engine asks one: so many tokens, so many a second."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from functions.chat_stream.asking import Prompt
 from functions.chat_stream.model import Completion, Model, Piece
 from functions.chat_stream.transport import Asked
 from functions.common.events import Token
@@ -37,18 +38,19 @@ class PacedModel(Model):
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
 
-    def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, asked: Asked) -> Completion:
-        del model, temperature
+    def ask(self, model: str, prompt: Prompt, parameters: Mapping[str, Any] | None, asked: Asked) -> Completion:
+        del model, parameters
         asked.sent.set()
         return _PacedCompletion(self._shape, sum(len(message["content"].encode()) for message in prompt))
 
 
 class _PacedCompletion(Completion):
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
     def __init__(self, shape: Shape, prompt_bytes: int) -> None:
         self._shape = shape
         self._prompt_bytes = prompt_bytes
-        self.finish_reason: str | None = None
-        self.usage: Usage | None = None
 
     async def relay(self, take: Callable[[list[Piece]], None]) -> None:
         await asyncio.sleep(self._shape.first_token_s)

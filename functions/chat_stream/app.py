@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> Starlette:
     session = Session()
     aws = Aws(session)
     key = ModelKey(settings.model, aws)
-    model = Model(settings.model.base_url, key)
+    model = Model(settings.model.base_url, key, settings.model.think)
     table = TurnsTable(aws, settings.turns_table)
     outbox = Outbox(aws, settings.queue_url, settings.timing.settle_delay_s)
     quota = QuotaTable(aws, settings.turns_table, settings.quotas)

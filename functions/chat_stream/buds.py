@@ -10,11 +10,22 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from functions.chat_stream.asking import MAX_TOKENS
 from functions.chat_stream.settings import ModelSettings
 from functions.common.api import DEFAULT_BUD
 
 FOLDER: Final = Path(__file__).parent / "buds"
 _ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
+
+_PARAMETERS: Final = {
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "max_output_tokens",
+    "reasoning_effort",
+}
+_WIRE_NAME: Final = {"max_output_tokens": MAX_TOKENS}
 
 _Text = Annotated[str, Field(min_length=1, max_length=32_000)]
 
@@ -23,7 +34,7 @@ class Bud(BaseModel):
     """One assistant.
 
     `models` empty means every model of the settings, `default_model` absent means theirs. `allow_client_system` says whether a
-    client may send system messages of its own.
+    client may send system messages of its own. The parameters are wishes: a model that does not take one is asked without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -37,7 +48,18 @@ class Bud(BaseModel):
     models: tuple[_Text, ...] = ()
     default_model: str | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    max_output_tokens: Annotated[int, Field(gt=0)] | None = None
+    reasoning_effort: Annotated[str, Field(min_length=1, max_length=20)] | None = None
     allow_client_system: bool = False
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the model is asked for besides its answer, by OpenAI's names."""
+        given = self.model_dump(include=_PARAMETERS, exclude_none=True)
+        return {_WIRE_NAME.get(name, name): value for name, value in given.items()}
 
     def public(self) -> dict[str, Any]:
         """What clients may see of it."""

@@ -6,8 +6,16 @@ TurnFailed
 │   ├── ModelUnavailable   5xx, no connection, after the retries
 │   ├── ModelTimeout       no first token in time
 │   ├── ModelStalled       silence in mid-answer
-│   ├── ModelCut           the stream broke, made no sense, or ended without a finish reason
-│   └── ModelRefused       4xx: trying again changes nothing
+│   ├── ModelCut           the stream broke, made no sense, or ended without saying that it was the end
+│   ├── ModelRefused       4xx: trying again changes nothing
+│   │   └── ContentFiltered   the provider's content filter took the question or the whole answer
+│   ├── ContextTooLong     the conversation is longer than the model reads
+│   └── ModelMisconfigured nothing the reader can mend; the log and a metric name the reason
+│       ├── WrongKey           401, 403
+│       ├── NoKey              the secret holds none
+│       ├── UnknownModel       404
+│       ├── NoCredit           402, 429 insufficient_quota
+│       └── ParameterRefused   the provider refused another parameter when it was asked once more
 ├── DeadlineReached        the function's time is up, or the server goes down
 ├── NotSaved               the queue refused the answer after retries
 ├── ConversationNotFound   persist found no such conversation in the caller's workspaces
@@ -25,9 +33,13 @@ from typing import ClassVar
 
 
 class TurnFailed(Exception):
-    """`code` is API.md's; `sentence` is for the person; `kept` says whether the answer so far is saved."""
+    """`code` is docs/api.md's; `sentence` is for the person; `kept` says whether the answer so far is saved.
+
+    `reason` is for the operator, in the log and the metric, where the code alone would not tell what to mend.
+    """
 
     code: ClassVar[str] = "internal"
+    reason: ClassVar[str | None] = None
     sentence: ClassVar[str] = "Something went wrong on our side."
     retryable: ClassVar[bool] = True
     kept: ClassVar[bool] = True
@@ -59,6 +71,43 @@ class ModelCut(ModelFailed):
 
 class ModelRefused(ModelFailed):
     code, sentence, retryable = "model_refused", "The model refused the request.", False
+
+
+class ContentFiltered(ModelRefused):
+    reason = "content_filter"
+
+
+class ContextTooLong(ModelFailed):
+    code, retryable = "context_too_long", False
+    sentence = "This conversation is longer than the model can read. Start a new chat, or shorten the message."
+
+
+class ModelMisconfigured(ModelFailed):
+    code, retryable = "model_misconfigured", False
+    sentence = "This model is not set up correctly. It is not your fault; tell whoever runs this service."
+
+
+class WrongKey(ModelMisconfigured):
+    reason = "wrong_key"
+
+
+class NoKey(ModelMisconfigured):
+    reason = "no_key"
+
+
+class UnknownModel(ModelMisconfigured):
+    reason = "unknown_model"
+
+
+class NoCredit(ModelMisconfigured):
+    reason = "no_credit"
+
+
+class ParameterRefused(ModelMisconfigured):
+    """What was refused is remembered, so the next turn is asked without it."""
+
+    reason, retryable = "parameter_refused", True
+    sentence = "The model did not accept how it was asked. It is not your fault; try again."
 
 
 class DeadlineReached(TurnFailed):

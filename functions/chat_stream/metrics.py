@@ -9,7 +9,8 @@ SERVICE: Final = "chat_stream"
 TURNS: Final = "Turns"
 WAIT, WAIT_ADDED, WAIT_MODEL = "TimeToFirstToken", "TimeToFirstTokenAdded", "TimeToFirstTokenModel"
 INPUT_TOKENS, OUTPUT_TOKENS = "InputTokens", "OutputTokens"
-NAMES: Final = (TURNS, WAIT, WAIT_ADDED, WAIT_MODEL, INPUT_TOKENS, OUTPUT_TOKENS)
+MODEL_FAILURES: Final = "ModelFailures"
+NAMES: Final = (TURNS, MODEL_FAILURES, WAIT, WAIT_ADDED, WAIT_MODEL, INPUT_TOKENS, OUTPUT_TOKENS)
 
 
 class Moment(asyncio.Event):
@@ -44,6 +45,12 @@ class Meter:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
+
+    def model_failed(self, reason: str) -> None:
+        """One call of the model that failed; `reason` is one of the errors' reasons, or its code."""
+        dimensions = {"service": SERVICE, "reason": reason}
+        with single_metric(MODEL_FAILURES, MetricUnit.Count, 1, namespace=self._namespace, default_dimensions=dimensions):
+            pass
 
     def write(self, figures: Figures) -> None:
         """One turn's metrics. Whose wait it was is told only of turns that had a first token."""

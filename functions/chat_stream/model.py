@@ -5,8 +5,7 @@ the body goes through our SSE decoder, and the deltas that one read brought come
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
@@ -14,34 +13,41 @@ from typing import Any, Final
 import httpx2
 import openai
 from openai._models import FinalRequestOptions  # what the client's `request` takes; the SDK names it nowhere else
-from pydantic_core import from_json
 
 from functions.chat_stream import errors
+from functions.chat_stream.asking import Asking, Learnt, Prompt
+from functions.chat_stream.chunks import Answer, Piece
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.direct import POUR, DirectClient
+from functions.chat_stream.reports import ProviderError, Report, failure
 from functions.chat_stream.transport import ASKED, Asked, Transport
 from functions.common.connections import Sink
-from functions.common.events import Reasoning, Token
+from functions.common.log import get_logger
 from functions.common.records import Usage
-from functions.common.sse import SSEDecoder, SSEOverflow
+from functions.common.sse import SSEOverflow
 
+logger = get_logger("chat_stream")
 MAX_RETRIES: Final = 2
 _CONNECT_S: Final = 5.0
 # The turn's own clocks decide about silence; this only frees a socket whose peer vanished.
 _SOCKET_S: Final = 600.0
-_DONE: Final = b"[DONE]"
-_MOST_TOKENS: Final = 100_000_000  # of one completion, prompt included: ten times the longest context on offer
 _PLAYED: Final = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+EVERY_MODEL: Final = "*"
 
-Piece = Token | Reasoning
+__all__ = ["EVERY_MODEL", "Completion", "Model", "Piece"]
 
 
 class Model:
-    """The provider. One instance a process; its connections are kept between turns."""
+    """The provider. One instance a process; its connections are kept between turns, and so is what it was found to refuse.
 
-    def __init__(self, base_url: str, key: Callable[[], Awaitable[str]]) -> None:
+    `think_models` names the models that write their reasoning into the text, between tags; EVERY_MODEL is all of them.
+    """
+
+    def __init__(self, base_url: str, key: Callable[[], Awaitable[str]], think_models: Iterable[str] = ()) -> None:
         self._base_url = base_url
         self._key = key
+        self._think_models = frozenset(think_models)
+        self._learnt = Learnt()
         self._client = self._connect(Transport(), self._key)
         base = self._client.base_url
         self._request = FinalRequestOptions.construct(
@@ -73,16 +79,18 @@ class Model:
         async with self._connect(_PlayedTransport(), _no_key) as client:
             prompt = [{"role": "user", "content": "hi"}]
             played_to = Asked(asyncio.Event(), Deadline.after(_SOCKET_S))
-            await Completion(client, self._request, "none", prompt, None, played_to).relay(lambda _: None)
+            await Completion(client, self._request, Asking("none", prompt), Learnt(), False, played_to).relay(lambda _: None)
 
     async def drop_connections(self) -> None:
         """Closes every connection: none may cross a snapshot."""
         await self._client.close()
         self._client = self._connect(Transport(), self._key)
 
-    def ask(self, model: str, prompt: Sequence[Mapping[str, str]], temperature: float | None, asked: Asked) -> "Completion":
-        """A completion to be read once."""
-        return Completion(self._client, self._request, model, prompt, temperature, asked)
+    def ask(self, model: str, prompt: Prompt, parameters: Mapping[str, Any] | None, asked: Asked) -> "Completion":
+        """A completion to be read once. `parameters` are those that the answer can do without, by OpenAI's names."""
+        asking = Asking(model, prompt, parameters or {}, self._learnt.about(model))
+        thinks = not self._think_models.isdisjoint((model, EVERY_MODEL))
+        return Completion(self._client, self._request, asking, self._learnt, thinks, asked)
 
 
 class Completion:
@@ -92,88 +100,99 @@ class Completion:
         self,
         client: openai.AsyncOpenAI,
         request: FinalRequestOptions,
-        model: str,
-        prompt: Sequence[Mapping[str, str]],
-        temperature: float | None,
+        asking: Asking,
+        learnt: Learnt,
+        thinks: bool,
         asked: Asked,
     ) -> None:
         self._client, self._request, self._asked = client, request, asked
-        self._model, self._prompt, self._temperature = model, prompt, temperature
-        self.finish_reason: str | None = None
-        self.usage: Usage | None = None
-        self._decoder = SSEDecoder()
-        self._ended = False
+        self._asking, self._learnt, self._thinks = asking, learnt, thinks
+        self._found: frozenset[str] = frozenset()  # what was refused, until the request without it is answered
+        self._answer = Answer(thinks)
+
+    @property
+    def finish_reason(self) -> str | None:
+        return self._answer.finish_reason
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._answer.usage
 
     async def relay(self, take: Callable[[list[Piece]], None]) -> None:
         """Calls `take` with what each read of the socket brought, neighbours of one kind joined, within that read.
 
         Raises a ModelFailed, or what `take` raised. Cancelling it closes the connection; one whose answer came to its end serves
         another turn. The client retries (429, 5xx, no connection; at most twice, with jitter, honouring a Retry-After that the
-        turn can wait for) only before the response's head, so never after a first token.
+        turn can wait for) only before the response's head, so never after a first token. What the provider refuses of what is
+        optional in the request is left out, and it is asked once more, never twice.
         """
-        ASKED.set(replace(self._asked, said_all=lambda: self._ended))
-        body = {
-            "model": self._model,
-            "messages": self._prompt,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **({} if self._temperature is None else {"temperature": self._temperature}),
-        }
+        ASKED.set(replace(self._asked, said_all=lambda: self._answer.ended))
+        try:
+            await self._once(take)
+        except ProviderError as error:
+            if self._answer.begun or not (found := self._asking.refused(error.report)):
+                raise failure(error.report) from (error.__cause__ or error)
+        else:
+            return
+        self._asking, self._found, self._answer = self._asking.without(found), found, Answer(self._thinks)
+        try:
+            await self._once(take)
+        except ProviderError as error:
+            if not self._answer.begun and (more := self._asking.refused(error.report)):
+                self._found |= more
+                self._remember()
+                raise errors.ParameterRefused from (error.__cause__ or error)
+            raise failure(error.report) from (error.__cause__ or error)
+        self._remember()
+
+    async def _once(self, take: Callable[[list[Piece]], None]) -> None:
+        """One request, its answer relayed to the end. Raises a ModelFailed, a ProviderError, or what `take` raised."""
+        try:
+            await self._exchange(take)
+            self._pass_on(self._answer.close, take)
+        except (httpx2.TransportError, httpx2.DecodingError, SSEOverflow) as error:
+            raise errors.ModelCut from error
+        finally:
+            self._pass_on(self._answer.rest, take)
+
+    async def _exchange(self, take: Callable[[list[Piece]], None]) -> None:
         try:
             # The method below `chat.completions.create`, which would look up the types of all messages, for 2 ms.
-            request = self._request.model_copy(update={"json_data": body})
+            request = self._request.model_copy(update={"json_data": self._asking.body()})
             response = await self._client.request(httpx2.Response, request, stream=True)
-            async with aclosing(response) as opened:
-                await _pour(opened, lambda data: self._on_read(data, take))
         except openai.APIStatusError as error:
-            raise _by_status(error.status_code) from error
+            raise ProviderError(Report.of_bytes(error.status_code, error.response.content)) from error
         except openai.APITimeoutError as error:
             raise errors.ModelTimeout from error
         except openai.APIConnectionError as error:
             raise errors.ModelUnavailable from error
-        except (httpx2.TransportError, httpx2.DecodingError, SSEOverflow) as error:
-            raise errors.ModelCut from error
-        if self.finish_reason is None:
-            raise errors.ModelCut
+        async with aclosing(response) as opened:
+            await _pour(opened, lambda data: self._on_read(data, take))
 
     def _on_read(self, data: bytes, take: Callable[[list[Piece]], None]) -> bool:
         """Whether that was the answer's end."""
+        self._pass_on(lambda pieces: self._answer.read(data, pieces), take)
+        return self._answer.ended
+
+    def _pass_on(self, read: Callable[[list[Piece]], None], take: Callable[[list[Piece]], None]) -> None:
         pieces: list[Piece] = []
         try:
-            self._read(self._decoder.feed(data), pieces)
+            read(pieces)
         finally:
             if pieces:  # what came before a fault was said all the same
+                if self._found:
+                    self._remember()
                 take(pieces)
-        return self._ended
 
-    def _read(self, messages: Sequence[Any], pieces: list[Piece]) -> None:
-        for message in messages:
-            if message.data.startswith(_DONE):
-                self._ended = True
-                break
-            chunk = _parse(message.data)
-            if (error := chunk.get("error")) is not None:
-                raise _by_error_object(error)
-            try:
-                self._take(chunk, pieces)
-            except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-                raise errors.ModelCut from error
-
-    def _take(self, chunk: dict[str, Any], pieces: list[Piece]) -> None:
-        if chunk.get("usage"):
-            self.usage = _usage(chunk["usage"])
-        if not (choices := chunk.get("choices")):
-            return
-        choice = choices[0]
-        delta = choice.get("delta") or {}
-        # `reasoning_content` is DeepSeek's and vLLM's name, `reasoning` OpenRouter's.
-        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-            _join(pieces, Reasoning(_text(reasoning)))
-        # A refusal is the answer, in the model's own words.
-        if content := delta.get("content") or delta.get("refusal"):
-            _join(pieces, Token(_text(content)))
-        if reason := choice.get("finish_reason"):
-            self.finish_reason = _text(reason)
+    def _remember(self) -> None:
+        """Only once a request without it was answered: what was refused may have been named for another reason."""
+        found, self._found = self._found, frozenset()
+        self._learnt.add(self._asking.model, found)
+        for name in sorted(found):
+            logger.warning(
+                "the provider refuses a parameter, which is left out from here on",
+                extra={"model": self._asking.model, "parameter": name.replace(" ", "_")},
+            )
 
 
 async def _no_key() -> str:
@@ -197,63 +216,3 @@ async def _pour(response: httpx2.Response, sink: Sink) -> None:
         async for data in reads:
             if sink(data):
                 return
-
-
-def _join(pieces: list[Piece], piece: Piece) -> None:
-    if pieces and type(pieces[-1]) is type(piece):
-        pieces[-1] = type(piece)(pieces[-1].content + piece.content)
-    else:
-        pieces.append(piece)
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    try:
-        chunk = from_json(data)
-    except ValueError:
-        chunk = _parse_leniently(data)
-    if not isinstance(chunk, dict):
-        raise errors.ModelCut
-    return chunk
-
-
-def _parse_leniently(data: bytes) -> Any:
-    """A chunk whose JSON escapes hold half a surrogate pair, as some providers cut them; raises ModelCut for anything else."""
-    try:
-        text = json.dumps(json.loads(data), ensure_ascii=False)
-    except (ValueError, RecursionError) as error:
-        raise errors.ModelCut from error
-    return from_json(text.encode("utf-8", "replace"))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _usage(raw: Mapping[str, Any]) -> Usage | None:
-    """The provider's count; None for one that cannot be, which would use up its user's day."""
-    given, made = int(raw.get("prompt_tokens") or 0), int(raw.get("completion_tokens") or 0)
-    total = int(raw.get("total_tokens") or given + made)
-    if not all(0 <= count <= _MOST_TOKENS for count in (given, made, total)):
-        return None
-    return Usage(input_tokens=given, output_tokens=made, total_tokens=total)
-
-
-def _by_status(status: int) -> errors.ModelFailed:
-    if status == 429:
-        return errors.ModelRateLimited()
-    if status == 408:
-        return errors.ModelTimeout()
-    return errors.ModelRefused() if 400 <= status < 500 else errors.ModelUnavailable()
-
-
-def _by_error_object(error: object) -> errors.ModelFailed:
-    """An error that came inside a 200: by its numeric code where there is one, else by its name."""
-    fields = error if isinstance(error, dict) else {}
-    if isinstance(code := fields.get("code"), int):
-        return _by_status(code)
-    name = f"{fields.get('code')} {fields.get('type')}"
-    if "rate_limit" in name or "quota" in name:
-        return errors.ModelRateLimited()
-    return errors.ModelRefused() if "invalid_request" in name or "content_policy" in name else errors.ModelUnavailable()

@@ -28,7 +28,7 @@ class TurnRequest:
 
     started: TurnStarted
     prompt: Sequence[Mapping[str, str]]
-    temperature: float | None
+    parameters: Mapping[str, Any]
 
     @property
     def head(self) -> TurnHead:
@@ -81,7 +81,7 @@ def turn_request(
         messages=new_messages,
     )
     _check_fits(started)
-    return TurnRequest(started, _prompt(bud, body.messages), bud.temperature)
+    return TurnRequest(started, _prompt(bud, body.messages), bud.parameters)
 
 
 def _check_message(index: int, message: ChatMessage, limits: Limits) -> None:
@@ -166,7 +166,9 @@ def _check_fits(started: TurnStarted) -> None:
 def _prompt(bud: Bud, messages: Sequence[ChatMessage]) -> list[Mapping[str, str]]:
     """The bud's system prompts, then the branch, less the answers that failed before a word: providers refuse empty ones."""
     prompt = [{"role": "system", "content": text} for text in bud.system]
-    return [*prompt, *({"role": message.role, "content": message.content} for message in messages if message.content)]
+    # A user's message may be white space; an answer of nothing but that is as empty as one of nothing.
+    said = (message for message in messages if message.role == "user" or message.content.strip())
+    return [*prompt, *({"role": message.role, "content": message.content} for message in said)]
 
 
 def _title(messages: Sequence[ChatMessage]) -> str:

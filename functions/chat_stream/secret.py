@@ -3,10 +3,13 @@
 import asyncio
 from typing import Final
 
-from functions.chat_stream.settings import ModelSettings
-from functions.common.aws import SECRETS_MANAGER, Aws, StorageUnavailable
+from functions.chat_stream import errors
+from functions.chat_stream.settings import ModelSettings, fits_a_header
+from functions.common.aws import SECRETS_MANAGER, Aws, Refused, StorageUnavailable
 
 _PAUSES_S: Final = (0.2, 0.8)  # before another try; a model call waits for it
+# Of GetSecretValue: what only whoever runs the service can mend. A secret without a value counts as not found.
+_NO_KEY: Final = frozenset({"ResourceNotFoundException", "AccessDeniedException", "DecryptionFailure", "InvalidRequestException"})
 
 
 class ModelKey:
@@ -26,7 +29,7 @@ class ModelKey:
         return self._kept
 
     async def _fetch(self) -> str:
-        """Raises StorageUnavailable."""
+        """Raises StorageUnavailable, or a ModelFailed where no second try would help."""
         for pause in _PAUSES_S:
             try:
                 return await self._fetch_once()
@@ -35,6 +38,15 @@ class ModelKey:
         return await self._fetch_once()
 
     async def _fetch_once(self) -> str:
-        found = await self._aws.call(SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_id})
-        key: str = found["SecretString"]
-        return key.strip()  # a secret made from a file often ends with the file's newline
+        try:
+            found = await self._aws.call(SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_id})
+        except Refused as error:
+            if error.code in _NO_KEY:
+                raise errors.NoKey from error
+            raise
+        key = str(found.get("SecretString", "")).strip()  # a secret made from a file often ends with the file's newline
+        if not key:
+            raise errors.NoKey
+        if not fits_a_header(key):
+            raise errors.WrongKey
+        return key

@@ -59,6 +59,7 @@ class ModelSettings:
     key_secret: str | None
     default: str
     offered: tuple[str, ...]
+    think: frozenset[str] = frozenset()  # those that write their reasoning into the text, between tags; "*": all
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     key, secret = env.get("OPENAI_API_KEY", "").strip() or None, env.get("CHAT_MODEL_KEY_SECRET") or None
     if key is None and secret is None:
         raise ValueError("set OPENAI_API_KEY, or CHAT_MODEL_KEY_SECRET to the name of the secret that holds the provider's key")
+    if key is not None and not fits_a_header(key):
+        raise ValueError("OPENAI_API_KEY has a character that no HTTP header may hold: a key is ASCII, without spaces")
     default = env.get("DEFAULT_MODEL") or "gpt-5-mini"
     offered = tuple(name.strip() for name in env.get("MODELS", "").split(",") if name.strip()) or (default,)
     if default not in offered:
@@ -123,7 +126,13 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
         raise ValueError(f"OPENAI_BASE_URL is {base_url!r}, which is no http or https URL")
     if "?" in base_url:
         raise ValueError("OPENAI_BASE_URL has a query, and the path of the completions is put behind it: leave the query out")
-    return ModelSettings(base_url, key, secret, default, offered)
+    think = frozenset(name.strip() for name in env.get("CHAT_THINK_MODELS", "").split(",") if name.strip())
+    return ModelSettings(base_url, key, secret, default, offered, think)
+
+
+def fits_a_header(key: str) -> bool:
+    """Whether a key can be sent at all."""
+    return key.isascii() and key.isprintable() and " " not in key
 
 
 def _numbers(env: Mapping[str, str], kind: type[Limits] | type[Timing], prefix: str) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """The way to the model: it tells when a request is on the wire, and lets no retry wait longer than the turn would."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.direct import DirectTransport
+from functions.chat_stream.reports import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Asked:
 
 
 _ERROR_BYTES: Final = 64 * 1024  # far more than any error object has
+_ERROR_S: Final = 2.0  # for its body, once its head is there
 ASKED: Final[ContextVar[Asked | None]] = ContextVar("asked", default=None)
 
 
@@ -38,29 +40,35 @@ class Transport(DirectTransport):
         request.extensions = {**request.extensions, "sent": asked.sent.set, "said_all": asked.said_all}
         response = await super().handle_async_request(request)
         if response.is_error:
-            response.stream = _Beginning(response.stream)
-            if _retry_after_s(response.headers) > asked.patience.left():
-                # The client would wait for up to two minutes, only to be cut off; this header, a provider's word, it obeys.
+            response = await _in_short(response)
+            hopeless = Report.of_bytes(response.status_code, response.content).final
+            if hopeless or _retry_after_s(response.headers) > asked.patience.left():
+                # The client goes by the status alone, and would wait for up to two minutes, only to be cut off or refused again;
+                # this header, a provider's word, it obeys.
                 response.headers["x-should-retry"] = "false"
         return response
 
 
-class _Beginning(httpx2.AsyncByteStream):
-    """The first bytes of an error's body: the client reads it whole, and nothing promises that it ends."""
-
-    def __init__(self, whole: Any) -> None:
-        self._whole = whole
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        room = _ERROR_BYTES
-        async for data in self._whole:
-            yield data[:room]
-            room -= len(data)
-            if room <= 0:
-                return
-
-    async def aclose(self) -> None:
-        await self._whole.aclose()
+async def _in_short(response: httpx2.Response) -> httpx2.Response:
+    """The same error with the beginning of its body, read: the client reads it whole, and nothing promises that it ends."""
+    stream = response.stream
+    parts: list[bytes] = []
+    room = _ERROR_BYTES
+    try:
+        async with asyncio.timeout(_ERROR_S):
+            async for data in stream:  # type: ignore[union-attr]
+                parts.append(data[:room])
+                room -= len(data)
+                if room <= 0:
+                    break
+    except (TimeoutError, httpx2.TransportError):
+        pass  # what came tells enough, or nothing does
+    finally:
+        await stream.aclose()  # type: ignore[union-attr]
+    try:
+        return httpx2.Response(response.status_code, headers=response.headers, content=b"".join(parts))
+    except httpx2.DecodingError:  # compressed, and cut
+        return httpx2.Response(response.status_code, headers={"retry-after": response.headers.get("retry-after", "")})
 
 
 def _retry_after_s(headers: httpx2.Headers) -> float:

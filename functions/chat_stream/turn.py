@@ -138,7 +138,7 @@ class Turn:
         request = self._request
         patience = Deadline.after(min(self._timing.first_token_s, self._deadline.left(self._timing.reserve_s)))
         completion = self._completion = self._ports.model.ask(
-            request.head.model, request.prompt, request.temperature, Asked(self._model_sent, patience)
+            request.head.model, request.prompt, request.parameters, Asked(self._model_sent, patience)
         )
         try:
             await completion.relay(self._take)
@@ -149,10 +149,12 @@ class Turn:
                 extra={
                     "turn_id": self.head.turn_id,
                     "code": error.code,
+                    "reason": error.reason,
                     "error": type(cause or error).__name__,
                     "upstream_status": getattr(cause, "status_code", None),
                 },
             )
+            self._ports.meter.model_failed(error.reason or error.code)
             self.end(_failed(error))
         else:
             status: FinalStatus = "truncated" if completion.finish_reason == "length" else "complete"

@@ -18,8 +18,8 @@ FIELDS: Final = frozenset(
     {
         "attempt", "bytes", "code", "conversation_id", "count", "delay_ms", "duration_ms", "error", "event_id",
         "finish_reason", "host", "input_tokens", "kind", "message_id", "model", "model_ttft_ms", "nearest", "operation",
-        "output_tokens", "path", "port", "reason", "receive_count", "record_id", "request_id", "route", "setting", "status",
-        "tokens", "ttft_ms", "turn_id", "upstream_status",
+        "output_tokens", "parameter", "path", "port", "reason", "receive_count", "record_id", "request_id", "route", "setting",
+        "status", "tokens", "ttft_ms", "turn_id", "upstream_status",
     }
 )  # fmt: skip
 _POWERTOOLS: Final = frozenset(

@@ -14,7 +14,7 @@ async def main(env: Mapping[str, str]) -> None:
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    names = [name for name in (env.get("MODELS") or env.get("DEFAULT_MODEL") or "demo").split(",") if name]
+    names = [name.strip() for name in (env.get("MODELS") or env.get("DEFAULT_MODEL") or "demo").split(",") if name.strip()]
     listener = listen(int(env["PORT"]))
     say_ready()  # the socket takes connections from here on
     await ModelServer(Pace.from_env(env), models=names).run(listener, end)

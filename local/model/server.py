@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from local.model import wire
 from local.model.answers import answer_to, count_tokens, tokens_of
@@ -12,6 +12,8 @@ from local.model.pace import Pace
 from local.model.steps import Stage, Step
 
 Script = Sequence[Step]
+_THOUGHTS: Final = tokens_of("The user asks something. I am a demo model, so I know what to say.")
+_NOT_BY_REASONING: Final = ("top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias")
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -68,6 +70,9 @@ class ModelServer:
         if (problem := _problem_of(body)) is not None:
             await reply.json(400, wire.error("invalid_request", problem))
             return
+        if body["model"] == wire.REASONING_MODEL and (refusal := _refusal_of(body)) is not None:
+            await reply.json(400, refusal)
+            return
         tokens = tokens_of(answer_to(body["messages"]), self._pace.tokens)
         allowed = body.get("max_completion_tokens") or body.get("max_tokens") or len(tokens)
         reason = "length" if allowed < len(tokens) else "stop"
@@ -78,20 +83,21 @@ class ModelServer:
             await asyncio.sleep(self._pace.ttft_s + self._pace.delay_s * len(tokens))
             await reply.json(200, stage.completion.whole("".join(tokens), reason, *counts))
             return
-        await self._stream(stage, tokens)
+        await self._stream(stage, tokens, _THOUGHTS if body["model"] == wire.REASONING_MODEL else ())
         await stage.chunk({}, reason)
         if (body.get("stream_options") or {}).get("include_usage"):
             await stage.write(wire.event(stage.completion.usage_chunk(*counts)))
         await stage.write(wire.DONE)
 
-    async def _stream(self, stage: Stage, tokens: Sequence[str]) -> None:
-        """The tokens on an absolute schedule, so that a busy machine does not slow the pace itself."""
+    async def _stream(self, stage: Stage, tokens: Sequence[str], thoughts: Sequence[str]) -> None:
+        """The thoughts, then the tokens, on an absolute schedule, so that a busy machine does not slow the pace itself."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._pace.ttft_s  # headers come with the first token, as providers send them
-        for token in tokens:
+        pieces = [*(("reasoning_content", thought) for thought in thoughts), *(("content", token) for token in tokens)]
+        for field, piece in pieces:
             if (wait := due - loop.time()) > 0 or not self._pace.delay_s:
                 await asyncio.sleep(max(0.0, wait))
-            await stage.chunk({"content": token})
+            await stage.chunk({field: piece})
             due += self._pace.delay_s
 
 
@@ -104,4 +110,19 @@ def _problem_of(body: Any) -> str | None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         return "'messages' must be a non-empty array of objects."
+    return None
+
+
+def _refusal_of(body: Any) -> wire.Json | None:
+    """What a reasoning model of OpenAI's does not take, in the words of its servers."""
+    if (temperature := body.get("temperature")) not in (None, 1):
+        said = f"'temperature' does not support {temperature} with this model. Only the default (1) value is supported."
+        return wire.error("unsupported_value", f"Unsupported value: {said}", param="temperature")
+    if body.get("max_tokens") is not None:
+        said = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        return wire.error("unsupported_parameter", f"Unsupported parameter: {said}", param="max_tokens")
+    for name in _NOT_BY_REASONING:
+        if body.get(name) is not None:
+            said = f"Unsupported parameter: '{name}' is not supported with this model."
+            return wire.error("unsupported_parameter", said, param=name)
     return None

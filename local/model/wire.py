@@ -3,10 +3,12 @@
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 Json = dict[str, Any]
+# A model that reasons, and takes the parameters that OpenAI's reasoning models take.
+REASONING_MODEL: Final = "demo-reasoning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ def usage(prompt_tokens: int, completion_tokens: int) -> Json:
     }
 
 
-def error(code: str, message: str = "", kind: str = "invalid_request_error") -> Json:
-    return {"error": {"message": message or code, "type": kind, "param": None, "code": code}}
+def error(code: str, message: str = "", kind: str = "invalid_request_error", param: str | None = None) -> Json:
+    return {"error": {"message": message or code, "type": kind, "param": param, "code": code}}
 
 
 def models(names: list[str]) -> Json:

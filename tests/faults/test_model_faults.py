@@ -63,8 +63,8 @@ def assert_failed(stream: Stream, code: str, partial: bool) -> None:
         (status(500), "model_unavailable", 3),
         (status(503), "model_unavailable", 3),
         (status(400), "model_refused", 1),
-        (status(401), "model_refused", 1),
-        (status(404), "model_refused", 1),
+        (status(401), "model_misconfigured", 1),
+        (status(404), "model_misconfigured", 1),
     ],
 )
 def test_an_error_before_the_first_token_is_retried_at_most_twice(
@@ -75,7 +75,7 @@ def test_an_error_before_the_first_token_is_retried_at_most_twice(
     stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.05").say("hi")
 
     assert_failed(stream, code, partial=False)
-    assert stream.last["retryable"] is (code != "model_refused")
+    assert stream.last["retryable"] is (code not in {"model_refused", "model_misconfigured"})
     assert len(chat_system.model.requests) == requests
     assert saved_answer(chat_system).answer.error == code
 
@@ -332,10 +332,21 @@ def test_a_turn_whose_stream_is_cut_is_never_complete(chat_system: System, api: 
     assert saved_answer(chat_system).answer.content == stream.text
 
 
-def test_a_clean_end_without_a_finish_reason_is_a_cut(chat_system: System, api: Api) -> None:
-    chat_system.model.plays(token("so far"), done())
+def test_a_clean_end_without_a_finish_reason_or_an_end_mark_is_a_cut(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(token("so far"))
 
     assert_failed(api.say("hi"), "model_cut", partial=True)
+
+
+def test_an_end_mark_without_a_finish_reason_is_a_complete_answer(chat_system: System, api: Api) -> None:
+    chat_system.model.plays(token("all"), done())
+
+    stream = api.say("hi")
+
+    assert (stream.text, stream.last["type"], stream.last["status"], stream.last["finishReason"]) == (
+        "all", "complete", "complete", "stop",
+    )  # fmt: skip
+    assert saved_answer(chat_system).answer.status == "complete"
 
 
 def test_a_clean_end_without_done_but_with_a_finish_reason_is_complete(chat_system: System, api: Api) -> None:
@@ -394,4 +405,4 @@ def test_half_a_surrogate_pair_in_an_escape_becomes_a_replacement_character(chat
 
     stream = api.say("hi")
 
-    assert (stream.text, stream.last["type"]) == ("a?", "complete")
+    assert (stream.text, stream.last["type"]) == ("a\ufffd", "complete")

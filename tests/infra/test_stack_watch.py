@@ -263,3 +263,21 @@ def turn_head() -> TurnHead:
         turn_id="t", user_id="u", workspaces=None, workspace_id="w", conversation_id="c", new=True, bud_id="default",
         model="m", title=None, parent_id=None, depth=0, digest="d", started_at="2026-01-01T00:00:00Z",
     )  # fmt: skip
+
+
+def test_the_dashboard_shows_every_reason_for_which_the_model_fails(stack: Stack) -> None:
+    from functions.chat_stream import errors
+
+    (failures,) = [one for one in dashboard(stack) if one["properties"]["title"] == "Failures of the model by reason"]
+    shown = {metric[metric.index("reason") + 1] for metric in failures["properties"]["metrics"]}
+    assert shown == {kind.reason or kind.code for kind in below(errors.ModelFailed)}
+
+
+def below(kind: type[Any]) -> set[type[Any]]:
+    """The classes under `kind` that are raised: those without any of their own, and ModelRefused."""
+    found = {
+        one
+        for child in kind.__subclasses__()
+        for one in below(child) | ({child} if child.code != "model_misconfigured" else set())
+    }
+    return found or {kind}

@@ -141,7 +141,7 @@ def test_the_prompt_is_the_buds_and_then_the_branch_without_empty_answers() -> N
         {"role": "user", "content": "a"},
         {"role": "user", "content": "b"},
     ]
-    assert made.temperature == 0.5
+    assert made.parameters == {"temperature": 0.5}
 
 
 def test_the_same_turn_names_the_same_things_on_every_instance() -> None:

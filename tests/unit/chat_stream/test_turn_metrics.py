@@ -54,8 +54,21 @@ def test_a_turn_without_a_token_tells_no_wait(capsys: pytest.CaptureFixture[str]
     assert values_of(rest) == {"InputTokens": 48, "OutputTokens": 0}
 
 
+def model_failed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    Meter("chat-blue").model_failed("wrong_key")
+    line: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return line
+
+
+def test_a_failure_of_the_model_is_counted_by_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    line = model_failed(capsys)
+    assert dimensions_of(line) == {"service": "chat_stream", "reason": "wrong_key"}
+    assert values_of(line) == {"ModelFailures": 1}
+
+
 def test_every_metric_that_is_written_has_its_name_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {name for line in written(capsys, TURN) for name in values_of(line)} == set(NAMES)
+    lines = [*written(capsys, TURN), model_failed(capsys)]
+    assert {name for line in lines for name in values_of(line)} == set(NAMES)
 
 
 def test_turns_do_not_add_up_in_memory(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,12 @@ def test_a_key_or_a_base_url_means_a_real_provider(env: dict[str, str]) -> None:
 
 def test_without_one_the_embedded_model_is_asked() -> None:
     given = environment.model_environment({}, PORTS, provider=False)
-    assert given == {"OPENAI_BASE_URL": "http://127.0.0.1:2/v1", "OPENAI_API_KEY": "local", "DEFAULT_MODEL": "demo"}
+    assert given == {
+        "OPENAI_BASE_URL": "http://127.0.0.1:2/v1",
+        "OPENAI_API_KEY": "local",
+        "DEFAULT_MODEL": "demo",
+        "MODELS": "demo,demo-reasoning",
+    }
 
 
 def test_the_models_of_the_user_hold_for_the_embedded_model() -> None:
