@@ -58,6 +58,9 @@ class Config:
     model_base_url: str = _setting("the provider: any OpenAI-compatible API", "https://api.openai.com/v1")
     default_model: str = _setting("the model used when a request names none", "gpt-5-mini")
     models: tuple[str, ...] = _setting("the models on offer, comma-separated; by default only the default one", ())
+    think_models: tuple[str, ...] = _setting(
+        "the models that write their reasoning into the answer, between tags such as `<think>`; `*` is all", ()
+    )
     model_key_secret: str | None = _setting(
         "the name of an existing secret that holds the provider's key; by default the stack makes one", None
     )

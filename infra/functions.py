@@ -87,6 +87,7 @@ class ChatStream(Construct):
                 "CHAT_MODEL_KEY_REVISION": config.model_key_revision,  # nobody reads it: a change of it publishes a new version
                 "DEFAULT_MODEL": config.default_model,
                 "MODELS": ",".join(config.offered_models),
+                "CHAT_THINK_MODELS": ",".join(config.think_models),
                 "CHAT_SETTLE_DELAY_S": str(resources.SETTLE_DELAY_S),
             },
         )

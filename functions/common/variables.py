@@ -48,6 +48,7 @@ RENAMED: Final = (
 KNOWN: Final = frozenset(
     {
         *(PREFIX + name for name in RENAMED),
+        "CHAT_THINK_MODELS",
         "CHAT_WORKERS",  # the local run
         "CHAT_URL",  # the terminal client
         "CHAT_TOKEN",

@@ -30,6 +30,7 @@ FULL: Final = {
     "modelBaseUrl": "https://models.example.com/v1",
     "defaultModel": "large",
     "models": "large,small",
+    "thinkModels": "small",
     "maxMessages": "50",
     "quotaStreams": "0",
     "quotaTurnsPerMinute": "7",

@@ -270,6 +270,7 @@ def test_the_functions_accept_the_environment_they_are_given(stack: Stack, full_
     assert Tables.from_env(plain(made.environment("Persist")))
     if context == "full":
         assert (chat.model.default, chat.model.offered) == ("large", ("large", "small"))
+        assert chat.model.think == {"small"}
         assert chat.model.base_url == "https://models.example.com/v1"
         assert chat.limits.messages == 50
         assert chat.quotas == Quotas(streams=0, turns_per_minute=7, tokens_per_day=1000)

@@ -1,4 +1,4 @@
-"""docs/guarantees.md stays true to the tests: all 35 rows are there, and each test that a row names exists."""
+"""docs/guarantees.md stays true to the tests: every row is there, and each test that a row names exists."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROWS = 35
+ROWS = frozenset({*range(1, 36), 38})
 ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.*) \|$", re.MULTILINE)
 TEST = re.compile(r"`([^`]+)`")
 
@@ -15,9 +15,9 @@ def faults_of(document: str) -> list[str]:
     """What is wrong with the first table of the document, as sentences."""
     table = document.partition("\n## ")[0]
     rows = [(int(number), proofs) for number, _, proofs in ROW.findall(table)]
-    found = [f"row {number} is missing" for number in range(1, ROWS + 1) if number not in dict(rows)]
+    found = [f"row {number} is missing" for number in sorted(ROWS) if number not in dict(rows)]
     found += [f"row {number} is there twice or unknown" for number, _ in rows if [n for n, _ in rows].count(number) > 1]
-    found += [f"row {number} is unknown" for number, _ in rows if not 1 <= number <= ROWS]
+    found += [f"row {number} is unknown" for number, _ in rows if number not in ROWS]
     for number, proofs in rows:
         named = TEST.findall(proofs)
         found += [f"row {number} names no test"] if not named else []
