@@ -161,7 +161,7 @@ class Answer:
                 return
         delta = choice.get("delta")
         if delta and len(delta) == 1 and (content := delta.get("content")) and content.__class__ is str:
-            if self._plain and "\0" not in content:
+            if self._plain:
                 self._join(Token(content), pieces)  # how nearly every chunk looks
             else:
                 self._add(Token, content, pieces)
@@ -213,7 +213,7 @@ class Answer:
             self.usage = Usage(input_tokens=given, output_tokens=made, total_tokens=total)
 
     def _add(self, kind: Kind, text: str, pieces: list[Piece], last: bool = False) -> None:
-        if self._mending or "\0" in text:
+        if self._mending:
             text = self._mended(kind, text, last)
         if self._tags is not None and kind is Token:
             self._split(self._tags.feed(text), pieces)
@@ -237,14 +237,14 @@ class Answer:
             pieces.append(piece)
 
     def _mended(self, kind: Kind, text: str, last: bool) -> str:
-        """Text that everything behind takes: no half of a surrogate pair, and no NUL, which no request may have in its messages.
+        """The text without halves of surrogate pairs, which neither the queue nor a page would take.
 
         A first half at the end is held until its other half comes, or something else does.
         """
         text = self._halves.pop(kind, "") + text
         if text and not last and "\ud800" <= text[-1] <= "\udbff":
             self._halves[kind], text = text[-1], text[:-1]
-        return text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _parts(content: Any, kind: Kind) -> Iterable[tuple[Kind, str]]:

@@ -93,7 +93,8 @@ def _check_message(index: int, message: ChatMessage, limits: Limits) -> None:
     size = len(message.content.encode()) + len(meta)
     if size > limits.message_bytes:
         raise problems.TooLarge(f"{where}: {size} bytes, at most {limits.message_bytes} are taken")
-    for field, nul in (("content", "\0" in message.content), ("meta", "\\u0000" in meta)):
+    # A model may say U+0000, and what it said comes back with the next request.
+    for field, nul in (("content", "\0" in message.content and message.role != "assistant"), ("meta", "\\u0000" in meta)):
         if nul:
             raise _invalid(f"{where}.{field}", "must not contain U+0000")
     if message.role == "user" and not message.content:
@@ -168,7 +169,7 @@ def _prompt(bud: Bud, messages: Sequence[ChatMessage]) -> list[Mapping[str, str]
     prompt = [{"role": "system", "content": text} for text in bud.system]
     # A user's message may be white space; an answer of nothing but that is as empty as one of nothing.
     said = (message for message in messages if message.role == "user" or message.content.strip())
-    return [*prompt, *({"role": message.role, "content": message.content} for message in said)]
+    return [*prompt, *({"role": message.role, "content": message.content.replace("\0", "\ufffd")} for message in said)]
 
 
 def _title(messages: Sequence[ChatMessage]) -> str:

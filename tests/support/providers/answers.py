@@ -447,11 +447,4 @@ ANSWERS: Final = [
         ),
         "a\ufffdb\ufffdc\ufffd",
     ),
-    Says(
-        "a model",
-        "says NUL, which no message may hold when it comes back",
-        "seen",
-        stream(delta("a\0b", finish_reason="stop")),
-        "a\ufffdb",
-    ),
 ]

@@ -1,6 +1,7 @@
 """What a body becomes: ids, depths and parents, the prompt, the title, and a digest that tells two requests apart."""
 
 import json
+import json
 from typing import Any
 
 import pytest
@@ -142,6 +143,17 @@ def test_the_prompt_is_the_buds_and_then_the_branch_without_empty_answers() -> N
         {"role": "user", "content": "b"},
     ]
     assert made.parameters == {"temperature": 0.5}
+
+
+def test_what_a_model_said_comes_back_even_a_nul_which_no_provider_is_sent() -> None:
+    body = {"messages": [message("user", "a"), message("assistant", "b\0c"), message("user", "d")]}
+
+    made = turn_request(read_body(json.dumps(body).encode(), Limits()), None, ALICE, {"default": BUD}, Limits(), NOW)
+
+    assert [one.content for one in made.started.messages] == ["a", "b\0c", "d"]
+    assert made.prompt[2] == {"role": "assistant", "content": "b\ufffdc"}
+    with pytest.raises(problems.InvalidRequest):
+        read_body(json.dumps({"messages": [message("user", "a\0")]}).encode(), Limits())
 
 
 def test_the_same_turn_names_the_same_things_on_every_instance() -> None:
