@@ -154,7 +154,6 @@ class Turn:
                     "upstream_status": getattr(cause, "status_code", None),
                 },
             )
-            self._ports.meter.model_failed(error.reason or error.code)
             self.end(_failed(error))
         else:
             status: FinalStatus = "truncated" if completion.finish_reason == "length" else "complete"
@@ -321,6 +320,8 @@ class Turn:
             },
         )
         sent, first, spent = self._model_sent.at, self._first_piece, self._spent()
+        if isinstance(error, errors.ModelFailed):
+            self._ports.meter.model_failed(error.reason or error.code)
         self._ports.meter.write(Figures(status, self._began, sent, first, spent.input_tokens, spent.output_tokens))
 
 

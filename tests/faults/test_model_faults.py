@@ -194,12 +194,13 @@ def test_a_model_that_never_begins_times_out(chat_system: System, api: Api, begi
     chat_system.model.wait_closed()
 
 
-def test_a_model_that_falls_silent_has_stalled(chat_system: System, api: Api) -> None:
+def test_a_model_that_falls_silent_has_stalled(chat_system: System, api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     chat_system.model.plays(token("so far"), stall())
 
     stream = api.say("hi")
 
     assert_failed(stream, "model_stalled", partial=True)
+    assert '"reason":"model_stalled","ModelFailures":[1.0]' in capsys.readouterr().out
     assert saved_answer(chat_system).answer.content == "so far"
     chat_system.model.wait_closed()
 

@@ -1,7 +1,6 @@
 """What a body becomes: ids, depths and parents, the prompt, the title, and a digest that tells two requests apart."""
 
 import json
-import json
 from typing import Any
 
 import pytest
