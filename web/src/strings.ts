@@ -78,6 +78,9 @@ export const strings = {
   broken: "This part of the page broke. Nothing that was saved is lost.",
   brokenMessage: "This message cannot be shown.",
   reload: "Reload",
+  notStarted:
+    "The page could not start. Reload it; if that does not help, remove what it keeps in this browser. What was not sent or saved is lost then.",
+  clear: "Remove and start again",
   showText: "Show its text",
   announceStart: "The assistant is answering.",
   announceEnd: "The answer is complete.",
@@ -88,6 +91,14 @@ export const strings = {
   signIn: "Sign in",
   signInFailed: "Signing in did not work. Please try again.",
   signOut: "Sign out",
+  unsaved: (count: number) =>
+    count === 1
+      ? "One message is not saved yet. Signing out deletes it."
+      : `${count} messages are not saved yet. Signing out deletes them.`,
+  issuerStays:
+    "You are signed out here. The sign-in page could not be reached, so you may still be signed in there; the next person is asked who they are.",
+  kept: "Something that was not sent is kept in this browser for whoever wrote it.",
+  forget: "Delete it",
   retryAt: (time: string) => `It can be tried again from ${time}.`,
   phases: {
     sending: "",

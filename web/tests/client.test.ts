@@ -6,12 +6,10 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/core/client";
 import type { TurnEvent } from "../src/core/events";
-import { createOutbox, type Outbox } from "../src/core/outbox";
-import { written } from "../src/core/session";
 import { visibleBranch } from "../src/core/tree";
 import type { Message } from "../src/core/types";
 import { type Asked, cut, json, problem, type Server, streams } from "./server";
-import { closeBrowser, openBrowser, visit } from "./visits";
+import { closeBrowser, type Kept, newOutbox, openBrowser, visit } from "./visits";
 
 const CHAT = "01890000-0000-7000-8000-0000000000aa";
 const POST = /^POST \/api\/chat/;
@@ -25,15 +23,12 @@ const PAGE = {
   updatedAt: "",
 };
 let server: Server;
-let count = 0;
 
 beforeEach(async () => {
   server = await openBrowser();
 });
 
 afterEach(() => closeBrowser(server));
-
-const newOutbox = () => createOutbox(`outbox-${count++}`);
 
 const START = (asked: Asked): TurnEvent => ({ type: "start", turnId: asked.body?.turnId ?? "", model: "m" });
 const said = (content: string): TurnEvent => ({ type: "token", content });
@@ -289,11 +284,11 @@ async function startNamed(client: Client): Promise<{ id: string; end: () => void
 it("takes what is written along when a new chat moves while its reader is elsewhere", async () => {
   const client = await visit(newOutbox());
   const { id } = await startNamed(client);
-  written.set(id, "my next question");
+  client.written.set(id, "my next question");
   client.showNew(false);
   expect(client.drafts.store.getState().moved[id]).toBe(CHAT);
-  expect(written.get(CHAT)).toBe("my next question");
-  expect(written.get(id)).toBe("");
+  expect(client.written.get(CHAT)).toBe("my next question");
+  expect(client.written.get(id)).toBe("");
 });
 
 async function startStored(client: Client): Promise<void> {
@@ -390,7 +385,7 @@ it("calls a new chat by the question that was taken, not by the one that was ref
 });
 
 /** A new chat whose question, "Well?", met the end of a quota. */
-async function refused(outbox: Outbox): Promise<{ client: Client; id: string }> {
+async function refused(outbox: Kept): Promise<{ client: Client; id: string }> {
   const client = await visit(outbox);
   const id = draft(client);
   server.answers(POST, problem(429, "quota_exceeded"));
@@ -415,7 +410,7 @@ it("drops a new chat that failed, for this visit and the next", async () => {
   client.startNew();
   client.discard(id);
   expect(shown(client, id)).toEqual([]);
-  expect(await outbox.all()).toEqual([]);
+  await eventually(async () => expect(await outbox.all()).toEqual([]));
 });
 
 it("gives a new title to a chat that is still on /new, and takes it back when the server refuses", async () => {

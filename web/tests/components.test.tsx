@@ -2,7 +2,6 @@
 
 import { act, cleanup, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { MemoryRouter, Route, Routes } from "react-router";
 import { beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
 import type { Message } from "../src/core/types";
@@ -10,10 +9,11 @@ import { strings } from "../src/strings";
 import { ChatInterface } from "../src/ui/ChatInterface";
 import { ClientProvider } from "../src/ui/context";
 import { ErrorBoundary } from "../src/ui/ErrorBoundary";
-import { ChatRoute } from "../src/ui/routes";
+import { Routes } from "../src/ui/routes";
 import { Sidebar } from "../src/ui/Sidebar";
 import { Toast } from "../src/ui/Toast";
 import { conversation, message } from "./made";
+import { MemoryRouter } from "./router";
 
 let client: Client;
 
@@ -129,9 +129,7 @@ it("looks after the chat when its reader comes back to the tab", () => {
   render(
     <ClientProvider value={client}>
       <MemoryRouter initialEntries={["/chat/c"]}>
-        <Routes>
-          <Route path="/chat/:id" element={<ChatRoute />} />
-        </Routes>
+        <Routes />
       </MemoryRouter>
     </ClientProvider>,
   );

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Api } from "../src/core/api";
 import { createConversations, UNDO_MS } from "../src/core/conversations";
+import { NOBODY } from "../src/core/kinds";
 import { ApiError, Unreachable } from "../src/core/problems";
+import { createStorage } from "../src/core/storage";
 import type { Summary } from "../src/core/types";
 
 const summary = (id: string, updatedAt = `2026-01-0${id}`): Summary => ({
@@ -31,7 +33,7 @@ function listed(...pages: Summary[][]) {
   };
   const list = createConversations(
     api as unknown as Api,
-    () => "owner",
+    createStorage().of(NOBODY),
     () => workspace,
     (id) => removed.push(id),
     (id) => kept.push(id),

@@ -3,7 +3,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fireEvent, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { MemoryRouter } from "react-router";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
 import { strings } from "../src/strings";
@@ -11,6 +10,7 @@ import { ClientProvider } from "../src/ui/context";
 import { isShortcut, keyOf, sends } from "../src/ui/keys";
 import { Layout } from "../src/ui/Layout";
 import { conversation, message } from "./made";
+import { MemoryRouter } from "./router";
 
 let client: Client;
 /** The media queries that match. */

@@ -2,13 +2,13 @@
 
 import { fireEvent, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { MemoryRouter } from "react-router";
 import { beforeEach, expect, it, vi } from "vitest";
 import { type Client, createClient } from "../src/core/client";
 import { strings } from "../src/strings";
 import { ClientProvider } from "../src/ui/context";
 import { Layout } from "../src/ui/Layout";
 import { conversation, message } from "./made";
+import { MemoryRouter } from "./router";
 
 let client: Client;
 

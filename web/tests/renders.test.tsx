@@ -1,12 +1,12 @@
 // One token renders one component: the answer's text. React itself is asked which components worked.
 
 import { act, render } from "@testing-library/react";
-import { MemoryRouter } from "react-router";
 import { beforeEach, expect, it, vi } from "vitest";
 import { createClient } from "../src/core/client";
 import { ClientProvider } from "../src/ui/context";
 import { Layout } from "../src/ui/Layout";
 import { conversation, message } from "./made";
+import { MemoryRouter } from "./router";
 
 interface Fiber {
   type: unknown;

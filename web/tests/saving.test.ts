@@ -4,10 +4,9 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/core/client";
-import { createOutbox } from "../src/core/outbox";
 import { visibleBranch } from "../src/core/tree";
 import { cut, json, problem, type Server, streams } from "./server";
-import { closeBrowser, memory, openBrowser, visit } from "./visits";
+import { closeBrowser, memory, newOutbox, openBrowser, visit } from "./visits";
 
 vi.mock("../src/core/pause", async (original) => ({
   ...(await original<typeof import("../src/core/pause")>()),
@@ -20,7 +19,6 @@ vi.mock("../src/core/pause", async (original) => ({
 const CHAT = "01890000-0000-7000-8000-0000000000aa";
 const POST = /^POST \/api\/chat/;
 let server: Server;
-let count = 0;
 
 beforeEach(async () => {
   server = await openBrowser();
@@ -28,7 +26,6 @@ beforeEach(async () => {
 
 afterEach(() => closeBrowser(server));
 
-const newOutbox = () => createOutbox(`saving-${count++}`);
 const eventually = (look: () => void | Promise<void>) => vi.waitFor(look, { timeout: 4_000, interval: 5 });
 const draft = (client: Client) => client.drafts.store.getState().current;
 
@@ -72,13 +69,11 @@ it("forgets after a day what was written before signing in and nobody claimed; w
     over: true,
     at: Date.now() - 25 * 3_600_000,
   };
-  await outbox.put({ ...entry, turnId: "old", owner: "" });
-  await outbox.put({ ...entry, turnId: "fresh", owner: "", at: Date.now() });
-  await outbox.put({ ...entry, turnId: "bob's", owner: "bob" });
+  await outbox.put({ ...entry, turnId: "old", body: { ...entry.body, turnId: "old" } });
+  await outbox.put({ ...entry, turnId: "fresh", body: { ...entry.body, turnId: "fresh" }, at: Date.now() });
+  await outbox.put({ ...entry, turnId: "bobs", body: { ...entry.body, turnId: "bobs" } }, "bob");
   await visit(outbox, "alice");
-  await eventually(async () =>
-    expect((await outbox.all()).map((one) => one.turnId).sort()).toEqual(["bob's", "fresh"]),
-  );
+  await eventually(async () => expect((await outbox.all()).map((one) => one.turnId).sort()).toEqual(["bobs", "fresh"]));
 });
 
 it("asks again in the chat of a turn that failed before its chat had a name, however long storing that takes", async () => {

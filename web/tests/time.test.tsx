@@ -1,14 +1,14 @@
 // Days by the calendar, and times that stand still while somebody needs them.
 
 import { act, fireEvent, render, screen } from "@testing-library/react";
-import { MemoryRouter } from "react-router";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { ageOf } from "../src/core/age";
 import { createClient } from "../src/core/client";
 import { UNDO_MS } from "../src/core/conversations";
 import { strings } from "../src/strings";
 import { ClientProvider } from "../src/ui/context";
-import { say, Toast } from "../src/ui/Toast";
+import { Toast } from "../src/ui/Toast";
+import { MemoryRouter } from "./router";
 
 const zone = process.env.TZ;
 beforeEach(() => {
@@ -130,12 +130,13 @@ it("does not hold the time by a focus that came by a pointer", async () => {
 });
 
 it("leaves what it says standing while somebody reads it", async () => {
+  const client = createClient();
   render(
-    <ClientProvider value={createClient()}>
+    <ClientProvider value={client}>
       <Toast />
     </ClientProvider>,
   );
-  act(() => say("It did not work."));
+  act(() => client.say("It did not work."));
   await pass(4_000);
   fireEvent.pointerEnter(screen.getByText("It did not work."));
   await pass(60_000);

@@ -32,10 +32,13 @@ interface Options {
 
 export type Api = ReturnType<typeof createApi>;
 
-export function createApi(tokens: Tokens, base = "") {
+/** `over` ends every request that is under way, and all that would follow: the session they were asked in is gone. */
+export function createApi(tokens: Tokens, base = "", over?: AbortSignal) {
   async function once(path: string, options: Options, body: string | undefined): Promise<Response> {
     const headers = new Headers(options.headers);
+    over?.throwIfAborted();
     const token = await tokens.current();
+    over?.throwIfAborted(); // the token may be the next person's
     if (token) headers.set("authorization", `Bearer ${token}`);
     const method = options.method ?? "GET";
     if (body !== undefined) headers.set("content-type", "application/json");
@@ -44,12 +47,13 @@ export function createApi(tokens: Tokens, base = "") {
     if (digest) headers.set("x-amz-content-sha256", digest);
     const init: RequestInit = { method, headers, cache: "no-store" };
     if (body !== undefined) init.body = body;
-    if (options.signal) init.signal = options.signal;
+    const signals = [options.signal, over].filter((signal) => signal !== undefined);
+    if (signals.length) init.signal = AbortSignal.any(signals);
     if (options.keepalive) init.keepalive = true;
     try {
       return await fetch(base + plainly(path), init);
     } catch (error) {
-      if (options.signal?.aborted) throw error;
+      if (signals.some((signal) => signal.aborted)) throw error;
       throw new Unreachable();
     }
   }

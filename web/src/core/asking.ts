@@ -25,11 +25,9 @@ interface Parts {
   list: Conversations;
   outbox: Outbox;
   saving: Saving;
-  owner: () => string;
-  workspace: () => string | null;
 }
 
-export function createAsking({ api, drafts, places, turns, list, outbox, saving, owner, workspace }: Parts) {
+export function createAsking({ api, drafts, places, turns, list, outbox, saving }: Parts) {
   const { homeOf, chatIn, isDraft, conversationIdOf } = places;
 
   /** Shows the question and a place for its answer, then asks. */
@@ -51,7 +49,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
       drafts.keep(draftId, turnId);
     }
     const messages = draftId ? chat.messages : unsavedEnd(chat.messages, turnId);
-    void outbox.put({ turnId, conversationId, draftId, body, messages, over: false, owner: owner(), at: Date.now() });
+    void outbox.put({ turnId, conversationId, draftId, body, messages, over: false, at: Date.now() });
     // A new chat is kept whole with its latest turn: what earlier ones kept of it would only bring it back once it has its name.
     if (draftId) for (const { id } of chat.messages) if (id !== turnId) void outbox.remove(id);
     if (!conversationId) return;
@@ -90,10 +88,6 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
       const home = homeOf(id);
       const chat = home && chatIn(home);
       if (!home || !chat || !isReady(home) || !text.trim()) return false;
-      if (isDraft(home)) {
-        const meta = { ...chat.meta, workspaceId: workspace() };
-        home.chats.getState().setConversation(id, { ...chat, meta });
-      }
       ask(home, optimistic("user", text, leafOf(home, chat)));
       return true;
     },
@@ -123,11 +117,13 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
     /** Ends the turn wherever it runs; one that has not reached the server ends here. */
     stop: async (turnId: string): Promise<void> => {
       turns.stopping(turnId, true);
-      for (let attempt = 0; turns.has(turnId) && attempt < STOP_TRIES; attempt = await nextAttempt(attempt)) {
+      let reached = false;
+      for (let attempt = 0; turns.has(turnId) && attempt < STOP_TRIES; attempt = await nextAttempt(attempt, reached)) {
         try {
           await api.stop(turnId);
           return;
         } catch (error) {
+          reached = error instanceof ApiError;
           const unheard = !(error instanceof ApiError) || (error.status === 404 && attempt >= UNKNOWN_TRIES);
           if (unheard && turns.withdraw(turnId)) {
             saving.keep(turnId);

@@ -3,16 +3,18 @@
 import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
 import type { Drafts } from "./drafts";
-import { remembered, rememberedList } from "./session";
+import { KINDS } from "./kinds";
+import type { Records } from "./storage";
 import type { Bud } from "./types";
 
 export type Assistants = ReturnType<typeof createAssistants>;
 
-export function createAssistants(api: Api, drafts: Drafts) {
+export function createAssistants(api: Api, drafts: Drafts, records: Records) {
+  const seen = records.slot(KINDS.buds);
+  const choice = records.slot(KINDS.choice);
   const store = createStore<{ items: Bud[]; bud: string; model: string | null }>()(() => ({
-    items: rememberedList<Bud>("buds").get(),
-    bud: remembered<string>("bud").get() ?? "default",
-    model: remembered<string>("model").get(),
+    items: seen.get() ?? [],
+    ...(choice.get() ?? { bud: "default", model: null }),
   }));
   const chosen = () => {
     const { items, bud } = store.getState();
@@ -30,7 +32,7 @@ export function createAssistants(api: Api, drafts: Drafts) {
     load: async (): Promise<void> => {
       const items = await api.buds().catch(() => null);
       if (!items) return; // those of the last visit serve; a turn says what is wrong, if something is
-      rememberedList<Bud>("buds").set(items);
+      seen.set(items);
       store.setState({ items });
       if (!drafts.current().messages.length) greet();
     },
@@ -39,8 +41,7 @@ export function createAssistants(api: Api, drafts: Drafts) {
       const bud = store.getState().items.find((one) => one.id === budId);
       const allowed = model && bud?.models.includes(model) ? model : null;
       store.setState({ bud: budId, model: allowed });
-      remembered<string>("bud").set(budId);
-      remembered<string>("model").set(allowed);
+      choice.set({ bud: budId, model: allowed });
       greet();
     },
   };

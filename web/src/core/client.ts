@@ -4,32 +4,59 @@ import { createStore } from "zustand/vanilla";
 import { type Api, createApi } from "./api";
 import { createAsking } from "./asking";
 import { createAssistants } from "./assistants";
-import { createAuth } from "./auth";
+import { type Auth, createAuth } from "./auth";
 import { createConversations } from "./conversations";
 import { createDrafts, isUntouched } from "./drafts";
-import { createOutbox, type Outbox } from "./outbox";
+import { KINDS, NOBODY } from "./kinds";
+import { createOutbox } from "./outbox";
 import { createPlaces } from "./places";
+import { createReach } from "./reach";
 import { createResuming } from "./resuming";
 import { createSaving } from "./saving";
-import { remembered, written } from "./session";
+import { createStorage } from "./storage";
 import { createChats } from "./store";
+import { createTabs } from "./tabs";
+import { createTexts } from "./texts";
 import { createTurns, type Turns } from "./turns";
+
+const LOCAL_USER = "local"; // whom the server sees where nobody signs in
 
 export type Client = ReturnType<typeof createClient>;
 
-export function createClient(outbox: Outbox = createOutbox()) {
-  const auth = createAuth(() => api.config());
-  const api: Api = createApi(auth.tokens);
-  /** Whose things are kept in this browser: the signed-in user's, or nobody's in particular. */
-  const owner = () => auth.store.getState().user;
+/** Asks the server how to sign in; no token is needed for that. */
+export const askConfig = () => createApi({ current: async () => null, renew: async () => false }).config();
+
+/**
+ * All that is one person's in this page, from the moment it is known who they are. `end` lets go of it as a whole: what comes back
+ * afterwards (a request, a timer, a write that was queued) finds nothing it could change.
+ */
+export function createClient(storage = createStorage(), auth: Auth = createAuth(askConfig, storage)) {
+  const { owner, session, workspaces } = auth.store.getState();
+  const ending = new AbortController();
+  const over = ending.signal;
+  const records = storage.of(owner);
+  const api: Api = createApi(auth.tokens, "", over);
+  const tabs = createTabs(session, over);
+  const outbox = createOutbox(records);
+  const newChat = records.slot(KINDS.newChat);
+  const lastWorkspace = records.slot(KINDS.workspace);
+  const said = createStore<{ text: string }>()(() => ({ text: "" }));
   const workspace = createStore<{ current: string | null }>()(() => ({ current: null }));
   const chosenWorkspace = () => workspace.getState().current;
+  /** The personal workspace is null here; the server has a name for it. */
+  const named = (id: string | null) => (id === (owner.user || LOCAL_USER) ? null : id);
+  const isHere = (id: string | null) => named(id) === chosenWorkspace();
 
   const chats = createChats();
-  const drafts = createDrafts(owner);
+  const drafts = createDrafts(newChat, chosenWorkspace);
   const places = createPlaces(chats, drafts);
-  const assistants = createAssistants(api, drafts);
-  const list = createConversations(api, owner, chosenWorkspace, forget, (id) => void resuming.open(id));
+  const written = createTexts(records, (place) => {
+    const home = places.homeOf(place);
+    const chat = home && places.chatIn(home);
+    return chat ? named(chat.meta.workspaceId) : chosenWorkspace();
+  });
+  const assistants = createAssistants(api, drafts, records);
+  const list = createConversations(api, records, chosenWorkspace, forget, (id) => void resuming.open(id), over);
   const saving = createSaving({
     api,
     chats,
@@ -38,12 +65,19 @@ export function createClient(outbox: Outbox = createOutbox()) {
     assistants,
     list,
     outbox,
-    owner,
+    written,
+    newChat,
+    isHere,
     turns: (): Turns => turns,
+    over,
   });
-  const turns = createTurns(api, saving.listener);
-  const resuming = createResuming({ api, chats, drafts, turns, outbox, saving, owner });
-  const asking = createAsking({ api, drafts, places, turns, list, outbox, saving, owner, workspace: chosenWorkspace });
+  const reach = createReach(over);
+  const turns = createTurns(api, saving.listener, reach.isCut);
+  const nobodys = session
+    ? { newChat: storage.of(NOBODY).slot(KINDS.newChat), outbox: createOutbox(storage.of(NOBODY)) }
+    : null;
+  const resuming = createResuming({ api, chats, drafts, turns, outbox, saving, newChat, nobodys, over });
+  const asking = createAsking({ api, drafts, places, turns, list, outbox, saving });
 
   /** The conversation was deleted: nothing of it stays here. */
   function forget(id: string): void {
@@ -78,6 +112,20 @@ export function createClient(outbox: Outbox = createOutbox()) {
     if (streamingMessageId) drafts.keep(id, streamingMessageId);
   }
 
+  /** How many questions the server is not known to have: signing out deletes them. */
+  function unsaved(): number {
+    const running = turns.running.getState();
+    let count = 0;
+    for (const store of [chats, drafts.chats])
+      for (const chat of Object.values(store.getState().conversations)) {
+        if (saving.store.getState()[chat.id] || drafts.store.getState().moved[chat.id]) continue;
+        const phase = chat.streamingMessageId ? running[chat.streamingMessageId]?.phase : undefined;
+        if (phase && phase !== "sending" && phase !== "unsent") continue;
+        count += chat.messages.filter((message) => message.unsaved && message.role === "user").length;
+      }
+    return count;
+  }
+
   return {
     api,
     auth,
@@ -85,7 +133,16 @@ export function createClient(outbox: Outbox = createOutbox()) {
     drafts,
     turns,
     list,
+    records,
+    tabs,
+    written,
     workspace,
+    isHere,
+    unsaved,
+    said,
+    reach: reach.store,
+    /** Says a sentence at the foot of the page for a few seconds. */
+    say: (text: string) => said.setState({ text }),
     buds: assistants.store,
     choose: assistants.choose,
     saving: saving.store,
@@ -94,18 +151,26 @@ export function createClient(outbox: Outbox = createOutbox()) {
     refresh: resuming.refresh,
     ...asking,
 
-    /** Begins the visit; returns the path to show when it is another one. */
-    start: async (): Promise<string | null> => {
-      assistants.greet();
-      const path = await auth.start();
-      const { workspaces } = auth.store.getState();
-      const last = remembered<string>("workspace").get();
+    /** Takes up what earlier visits left. */
+    start: (): void => {
+      const kept = newChat.get()?.draft;
+      const last = kept ? named(kept.meta.workspaceId) : lastWorkspace.get();
       workspace.setState({ current: last && workspaces.includes(last) ? last : null });
+      assistants.greet();
       list.reset();
       resuming.takeUp();
       void assistants.load();
-      window.addEventListener("pagehide", keepDraft);
-      return path;
+      window.addEventListener("pagehide", keepDraft, { signal: over });
+    },
+
+    /** Signs out here, in the other tabs, and at the issuer. */
+    signOut: () => auth.signOut(() => Promise.all([list.settled(), turns.answered()])),
+
+    end: (): void => {
+      ending.abort();
+      records.close();
+      turns.end();
+      list.end();
     },
 
     startNew,
@@ -157,9 +222,13 @@ export function createClient(outbox: Outbox = createOutbox()) {
     },
 
     switchWorkspace: (id: string | null) => {
-      remembered<string>("workspace").set(id);
+      lastWorkspace.set(id);
       list.settle(); // what is being deleted is of the one before
       workspace.setState({ current: id });
+      const before = drafts.current();
+      assistants.begin(); // the chat on /new stays where it was begun
+      if (drafts.store.getState().created[before.id]) saving.moveDraft(before.id);
+      else if (isUntouched(before)) drafts.drop(before.id);
       list.reset();
       void list.refresh();
     },

@@ -3,9 +3,10 @@
 import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
 import { Countdown } from "./countdown";
+import { KINDS } from "./kinds";
 import { nextAttempt } from "./pause";
 import { ApiError } from "./problems";
-import { rememberedList } from "./session";
+import type { Records } from "./storage";
 import type { Summary } from "./types";
 
 export interface ListState {
@@ -27,20 +28,22 @@ export type Conversations = ReturnType<typeof createConversations>;
 
 export function createConversations(
   api: Api,
-  owner: () => string,
+  records: Records,
   workspace: () => string | null,
   onRemoved: (id: string) => void,
   onKept: (id: string) => void,
+  over?: AbortSignal,
 ) {
-  const cache = () => rememberedList<Summary>(`list.${owner()}.${workspace() ?? ""}`);
+  const cache = () => records.slot(KINDS.list, "", workspace());
   const store = createStore<ListState>()(() => ({
-    items: cache().get(),
+    items: cache().get() ?? [],
     cursor: null,
     state: "idle",
     removing: null,
     kept: null,
   }));
   let undoTime: Countdown | null = null;
+  const removals = new Set<Promise<void>>();
   let loading: Promise<void> | null = null;
   const gone = new Set<string>();
   const touched = new Map<string, number>();
@@ -79,12 +82,14 @@ export function createConversations(
 
   async function remove(summary: Summary, keepalive = false): Promise<void> {
     const asked = workspace();
-    for (let attempt = 0; attempt < REMOVE_TRIES; attempt = await nextAttempt(attempt)) {
+    let reached = false;
+    for (let attempt = 0; attempt < REMOVE_TRIES; attempt = await nextAttempt(attempt, reached)) {
       try {
         await api.remove(summary.id, keepalive);
         return;
       } catch (error) {
-        if (error instanceof ApiError && error.status === 404) return;
+        if (over?.aborted || (error instanceof ApiError && error.status === 404)) return;
+        reached = error instanceof ApiError;
         if (error instanceof ApiError && !error.retryable) break;
       }
     }
@@ -108,7 +113,9 @@ export function createConversations(
     if (!removing) return;
     store.setState({ removing: null });
     onRemoved(removing.id);
-    void remove(removing, keepalive);
+    const removal = remove(removing, keepalive);
+    removals.add(removal);
+    void removal.finally(() => removals.delete(removal));
   }
 
   function undo(): void {
@@ -122,6 +129,13 @@ export function createConversations(
   return {
     store,
     settle,
+    /** Deletes what is to be deleted, and resolves when that is done. */
+    settled: async (): Promise<void> => {
+      settle(true);
+      await Promise.all(removals);
+    },
+    /** Whoever this list was for is gone: what waits for an undo is not deleted. */
+    end: () => undoTime?.cancel(),
     refresh: () => load(null),
     /** Once per visit, when the list is first looked at. */
     ensure: () => (store.getState().state === "idle" ? load(null) : Promise.resolve()),
@@ -131,7 +145,7 @@ export function createConversations(
     },
     /** Another workspace: begin anew with what is remembered of it. */
     reset: () => {
-      store.setState({ items: cache().get(), cursor: null, state: "idle" });
+      store.setState({ items: cache().get() ?? [], cursor: null, state: "idle" });
     },
     /** Puts a conversation on top, as its latest activity would; one that is being deleted is not brought back by it. */
     touch: (summary: Summary) => {

@@ -2,7 +2,7 @@
 
 import { createStore } from "zustand/vanilla";
 import { newId } from "./ids";
-import { saveNewChat } from "./session";
+import type { Slot } from "./storage";
 import { type Chats, createChats } from "./store";
 import type { Bud, Conversation, Message } from "./types";
 
@@ -17,11 +17,17 @@ export interface DraftsState {
   visible: boolean;
 }
 
+/** What a reload of this tab must find at once: the chat on /new, and the turn that answers it. */
+export interface NewChat {
+  draft: Conversation;
+  turnId: string | null;
+}
+
 export type Drafts = ReturnType<typeof createDrafts>;
 
-export function createDrafts(owner: () => string) {
+export function createDrafts(newChat: Slot<NewChat>, workspace: () => string | null) {
   const chats: Chats = createChats();
-  const first = empty(null);
+  const first = empty(null, null, null);
   const store = createStore<DraftsState>()(() => ({ current: first.id, created: {}, moved: {}, visible: false }));
   chats.getState().setConversation(first.id, first);
   const current = () => {
@@ -34,18 +40,19 @@ export function createDrafts(owner: () => string) {
     store,
     current,
 
-    /** A fresh /new, greeted by the bud; the one before it stays while it runs. */
+    /** A fresh /new in the workspace of now, greeted by the bud; the one before it stays while it runs. */
     begin(bud: Bud | null, model: string | null): void {
-      const fresh = empty(bud, model);
+      const fresh = empty(bud, model, workspace());
       chats.getState().setConversation(fresh.id, fresh);
       store.setState({ current: fresh.id });
-      saveNewChat(null);
+      newChat.set(null);
     },
 
     /** Another bud or model for a chat in which nothing was said yet. */
     configure(bud: Bud | null, model: string | null): void {
       const before = current();
-      if (isUntouched(before)) chats.getState().setConversation(before.id, { ...empty(bud, model), id: before.id });
+      if (isUntouched(before))
+        chats.getState().setConversation(before.id, { ...empty(bud, model, workspace()), id: before.id });
     },
 
     restore(draft: Conversation, show: boolean): void {
@@ -56,7 +63,7 @@ export function createDrafts(owner: () => string) {
     /** What a reload of this tab needs; `turnId` is the turn under way. */
     keep(draftId: string, turnId: string | null): void {
       const draft = chats.getState().conversations[draftId];
-      if (draft && draftId === store.getState().current) saveNewChat({ draft, turnId, owner: owner() });
+      if (draft && draftId === store.getState().current) newChat.set({ draft, turnId });
     },
 
     /** The draft's last reader has gone: it is forgotten. */
@@ -71,7 +78,7 @@ export function isUntouched(chat: Conversation): boolean {
   return chat.messages.every((message) => message.role !== "user");
 }
 
-function empty(bud: Bud | null, model: string | null = null): Conversation {
+function empty(bud: Bud | null, model: string | null, workspaceId: string | null): Conversation {
   const now = new Date().toISOString();
   const id = newId();
   const greeting: Message[] = bud?.greeting
@@ -81,6 +88,6 @@ function empty(bud: Bud | null, model: string | null = null): Conversation {
     id,
     messages: greeting,
     isStreaming: false,
-    meta: { title: "", workspaceId: null, budId: bud?.id ?? "default", model, createdAt: now, updatedAt: now },
+    meta: { title: "", workspaceId, budId: bud?.id ?? "default", model, createdAt: now, updatedAt: now },
   };
 }

@@ -31,11 +31,15 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** What the browser believes. It may be wrong: a server on this machine, or one behind a network it does not know of, still answers. */
 export const isOffline = () => globalThis.navigator?.onLine === false;
 
-/** Pauses after attempt `attempt` and returns the next one's number: what was tried while the browser is offline does not count. */
-export async function nextAttempt(attempt: number): Promise<number> {
-  const counts = !isOffline();
+/**
+ * Pauses after attempt `attempt` and returns the next one's number. What was tried while the browser is offline does not count, unless
+ * the server was `reached`: then it is not.
+ */
+export async function nextAttempt(attempt: number, reached: boolean): Promise<number> {
+  const counts = reached || !isOffline();
   await pause(counts ? backoff(attempt) : LONGEST_MS);
   return counts ? attempt + 1 : attempt;
 }

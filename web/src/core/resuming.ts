@@ -3,13 +3,13 @@
 import { createStore } from "zustand/vanilla";
 import type { Api } from "./api";
 import { bodyOf, titleOf } from "./bodies";
-import type { Drafts } from "./drafts";
+import type { Drafts, NewChat } from "./drafts";
 import { newId } from "./ids";
 import type { Outbox, OutboxEntry } from "./outbox";
 import { backoff, pause } from "./pause";
 import { ApiError } from "./problems";
 import type { Saving } from "./saving";
-import { loadNewChat, saveNewChat } from "./session";
+import type { Slot } from "./storage";
 import type { Chats } from "./store";
 import { messageOf } from "./tree";
 import type { Home, Turns } from "./turns";
@@ -17,6 +17,8 @@ import type { Conversation, Message } from "./types";
 
 // What was written before anyone signed in, in a tab that is gone, waits so long for its writer; then it is nobody's.
 const UNCLAIMED_MS = 24 * 3_600_000;
+// So long does the server know a turn: a repeat after that would be a second one. What is older is sent only when asked for.
+const FRESH_MS = 24 * 3_600_000;
 
 export type Opening = "loading" | "missing" | "failed";
 
@@ -27,17 +29,19 @@ interface Parts {
   turns: Turns;
   outbox: Outbox;
   saving: Saving;
-  owner: () => string;
+  newChat: Slot<NewChat>;
+  /** What was kept before anyone signed in; null where nobody does. */
+  nobodys: { newChat: Slot<NewChat>; outbox: Outbox } | null;
+  over: AbortSignal;
 }
 
-export function createResuming({ api, chats, drafts, turns, outbox, saving, owner }: Parts) {
+export function createResuming(parts: Parts) {
+  const { api, chats, drafts, turns, outbox, saving, newChat, nobodys, over } = parts;
   /** The conversations that are not in the store, and why. */
   const opening = createStore<Record<string, Opening>>()(() => ({}));
 
   /** The attempts to open a conversation; asking for it again takes their place. */
   const trying = new Map<string, AbortController>();
-
-  const ownEntries = async () => (await outbox.all()).filter((entry) => entry.owner === owner());
 
   /**
    * Puts a conversation into the store if it is not there, with what this browser still holds of it. What may succeed later is
@@ -48,14 +52,15 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
     const attempts = new AbortController();
     trying.get(id)?.abort();
     trying.set(id, attempts);
+    const signal = AbortSignal.any([attempts.signal, over]);
     opening.setState({ [id]: "loading" });
     for (let attempt = 0; ; attempt++) {
       try {
-        if (attempt > 0) await pause(backoff(attempt - 1), attempts.signal);
-        await load(id, attempts.signal);
+        if (attempt > 0) await pause(backoff(attempt - 1), signal);
+        await load(id, signal);
         return;
       } catch (error) {
-        if (attempts.signal.aborted) return;
+        if (signal.aborted) return;
         const said = error instanceof ApiError ? error : null;
         if (said?.status === 404) return opening.setState({ [id]: "missing" });
         if (said?.retryable === false || attempt > 0) opening.setState({ [id]: "failed" });
@@ -66,11 +71,16 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
 
   async function load(id: string, signal: AbortSignal): Promise<void> {
     const { meta, messages } = await api.conversation(id);
-    const entries = (await ownEntries()).filter((entry) => entry.conversationId === id);
+    const held = (await outbox.all()).filter((entry) => entry.conversationId === id);
     signal.throwIfAborted();
+    const isStored = ({ turnId }: OutboxEntry) => {
+      const answer = messageOf(messages, turnId);
+      return answer !== undefined && !isUnderWay(answer);
+    };
+    for (const { turnId } of held.filter(isStored)) void outbox.remove(turnId);
+    const entries = held.filter((entry) => !isStored(entry));
     const merged = [...messages];
-    for (const message of entries.flatMap((entry) => entry.messages))
-      if (!messageOf(merged, message.id)) merged.push(message);
+    for (const message of entries.flatMap(shownOf)) if (!messageOf(merged, message.id)) merged.push(message);
     if (!chats.getState().conversations[id])
       chats.getState().setConversation(id, { id, messages: [...merged], isStreaming: false, meta });
     for (const message of merged) if (isUnderWay(message)) follow(id, message.id, entries);
@@ -99,7 +109,7 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
   }
 
   function follow(id: string, turnId: string, entries: readonly OutboxEntry[]): void {
-    const body = entries.find((entry) => entry.turnId === turnId)?.body ?? null;
+    const body = entries.find((entry) => entry.turnId === turnId && isFresh(entry))?.body ?? null;
     turns.run({ turnId, conversationId: id, body, follow: true }, { chats, id });
   }
 
@@ -113,25 +123,39 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
     else void saving.awaitStored(home, turnId);
   }
 
-  /** Where people sign in, what this tab wrote before belongs to who signs in here now; what nobody claims does not stay. */
-  async function claim(draftId: string | null): Promise<void> {
-    for (const entry of await outbox.all()) {
-      if (entry.owner) continue;
-      if (draftId && entry.draftId === draftId) await outbox.put({ ...entry, owner: owner() });
-      else if (entry.at < Date.now() - UNCLAIMED_MS) await outbox.remove(entry.turnId);
+  /**
+   * What this tab wrote before it was known that people sign in here is shown to who signs in, and sent only when they ask for it:
+   * who wrote it is not known. What nobody claims does not stay.
+   */
+  function claim(from: { newChat: Slot<NewChat> }): NewChat | null {
+    const draft = from.newChat.get()?.draft;
+    if (!draft) return null;
+    from.newChat.set(null);
+    const claimed = { draft, turnId: null };
+    newChat.set(claimed);
+    return claimed;
+  }
+
+  async function claimRows(from: { outbox: Outbox }, draftId: string | undefined): Promise<void> {
+    for (const entry of await from.outbox.all()) {
+      const isClaimed = draftId !== undefined && entry.draftId === draftId;
+      if (isClaimed) await outbox.put({ ...entry, over: true });
+      else if (entry.at < Date.now() - UNCLAIMED_MS) await from.outbox.remove(entry.turnId);
     }
   }
 
-  async function takeUpOutbox(claimed: string | null): Promise<void> {
-    if (owner()) await claim(claimed);
+  async function takeUpOutbox(claimed: string | undefined): Promise<void> {
+    if (nobodys) await claimRows(nobodys, claimed);
     const held = new Set((await navigator.locks?.query())?.held?.map((lock) => lock.name));
-    for (const entry of await ownEntries()) {
+    for (const entry of await outbox.all()) {
+      if (over.aborted) return;
       if (turns.has(entry.turnId) || held.has(`turn:${entry.turnId}`)) continue;
+      const isWaiting = !entry.over && isFresh(entry);
       if (entry.conversationId) {
         if (!entry.over) void open(entry.conversationId);
       } else if (entry.draftId && !drafts.chats.getState().conversations[entry.draftId]) {
         drafts.restore(draftFrom(entry), false);
-        if (!entry.over) resumeDraft(entry.draftId, entry.turnId);
+        if (isWaiting) resumeDraft(entry.draftId, entry.turnId);
       }
     }
   }
@@ -144,26 +168,45 @@ export function createResuming({ api, chats, drafts, turns, outbox, saving, owne
 
     /** The chat this tab had on /new, at once; everything else the outbox holds, as soon as it is read. */
     takeUp: (): void => {
-      const session = loadNewChat();
-      const unclaimed = session?.owner === "" && owner() ? session.draft.id : null;
-      if (session && (session.owner === owner() || unclaimed)) {
-        if (unclaimed) saveNewChat({ ...session, owner: owner() });
-        drafts.restore(session.draft, true);
-        if (session.turnId) resumeDraft(session.draft.id, session.turnId);
+      const claimed = nobodys && claim(nobodys);
+      const kept = claimed ?? newChat.get();
+      if (kept) {
+        const asked = kept.turnId ? messageOf(kept.draft.messages, kept.turnId) : undefined;
+        const turnId = asked && isFresh({ at: Date.parse(asked.createdAt) }) ? asked.id : null;
+        drafts.restore(asLeft(kept.draft, turnId), true);
+        if (asked && (turnId || !isUnderWay(asked))) resumeDraft(kept.draft.id, asked.id);
       }
-      void takeUpOutbox(unclaimed);
+      void takeUpOutbox(claimed?.draft.id);
     },
   };
 }
 
 const isUnderWay = (message: Message) => message.role === "assistant" && message.status === "streaming";
 
+const isFresh = ({ at }: { at: number }) => at > Date.now() - FRESH_MS;
+
+/** What the entry shows: an answer that nobody goes on with has ended. */
+function shownOf(entry: OutboxEntry): Message[] {
+  const turnId = entry.over || !isFresh(entry) ? null : entry.turnId;
+  return entry.messages.map((message) => ended(message, turnId));
+}
+
+/** The chat as a visit left it; its turn under way is taken up, if there is one. */
+function asLeft(chat: Conversation, turnId: string | null): Conversation {
+  const { streamingMessageId: _, ...rest } = chat;
+  return { ...rest, isStreaming: false, messages: chat.messages.map((message) => ended(message, turnId)) };
+}
+
+function ended(message: Message, turnId: string | null): Message {
+  return message.status === "streaming" && message.id !== turnId ? { ...message, status: "interrupted" } : message;
+}
+
 function draftFrom(entry: OutboxEntry): Conversation {
   const now = new Date(entry.at).toISOString();
   const question = entry.body.messages.find((message) => message.role === "user")?.content ?? "";
   return {
     id: entry.draftId ?? newId(),
-    messages: entry.messages,
+    messages: shownOf(entry),
     isStreaming: false,
     meta: {
       title: titleOf(question),

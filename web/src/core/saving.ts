@@ -5,13 +5,14 @@ import type { Api } from "./api";
 import type { Assistants } from "./assistants";
 import { bodyOf } from "./bodies";
 import type { Conversations } from "./conversations";
-import type { Drafts } from "./drafts";
+import type { Drafts, NewChat } from "./drafts";
 import type { Outbox } from "./outbox";
 import { backoff, pause } from "./pause";
 import type { Places } from "./places";
 import { ApiError } from "./problems";
-import { saveNewChat, written } from "./session";
+import type { Slot } from "./storage";
 import type { Chats } from "./store";
+import type { Texts } from "./texts";
 import { messageOf, pathTo, unsavedEnd } from "./tree";
 import type { Home, TurnListener, Turns } from "./turns";
 import type { Conversation } from "./types";
@@ -29,17 +30,23 @@ interface Parts {
   assistants: Assistants;
   list: Conversations;
   outbox: Outbox;
-  owner: () => string;
+  written: Texts;
+  newChat: Slot<NewChat>;
+  /** Whether it is the workspace that the list shows. */
+  isHere: (workspaceId: string | null) => boolean;
   turns: () => Turns;
+  over: AbortSignal;
 }
 
-export function createSaving({ api, chats, drafts, places, assistants, list, outbox, owner, turns }: Parts) {
+export function createSaving(parts: Parts) {
+  const { api, chats, drafts, places, assistants, list, outbox, written, newChat, isHere, turns, over } = parts;
   const { homeWith, chatIn, isDraft, conversationIdOf } = places;
   /** New chats whose answer is here and whose conversation is still awaited. */
   const store = createStore<Record<string, true>>()(() => ({}));
 
-  /** Puts a conversation on top of the list. */
+  /** Puts a conversation on top of the list of its workspace. */
   function touch(id: string, chat: Conversation): void {
+    if (!isHere(chat.meta.workspaceId)) return;
     const { title, budId, model, createdAt } = chat.meta;
     list.touch({ id, title, budId, model: model ?? "", createdAt, updatedAt: new Date().toISOString() });
   }
@@ -60,10 +67,10 @@ export function createSaving({ api, chats, drafts, places, assistants, list, out
     chats.getState().setConversation(id, { ...draft, id });
     for (const message of draft.messages) turns().move(message.id, { chats, id });
     const text = written.get(draftId);
-    if (text) written.set(id, text);
     written.set(draftId, "");
+    if (text) written.set(id, text);
     drafts.store.setState({ moved: { ...moved, [draftId]: id } });
-    if (current === draftId) saveNewChat(null);
+    if (current === draftId) newChat.set(null);
     if (current === draftId && !visible) assistants.begin();
     drafts.drop(draftId);
   }
@@ -94,7 +101,7 @@ export function createSaving({ api, chats, drafts, places, assistants, list, out
     const messages = conversationId ? unsavedEnd(chat.messages, turnId) : chat.messages;
     const body = bodyOf(chat, turnId, answer.parentId, null);
     if (draftId) drafts.keep(draftId, null);
-    void outbox.put({ turnId, conversationId, draftId, body, messages, over: true, owner: owner(), at: Date.now() });
+    void outbox.put({ turnId, conversationId, draftId, body, messages, over: true, at: Date.now() });
   }
 
   /**
@@ -109,6 +116,7 @@ export function createSaving({ api, chats, drafts, places, assistants, list, out
     for (let look = 0; (look < looks || durable) && !found && chatIn(home); look++) {
       await pause(Math.max(LOOK_MS, backoff(look)));
       const state = await api.turn(turnId).catch((error: unknown) => error);
+      if (over.aborted) return;
       if (state instanceof ApiError && state.status === 404) break;
       if (state instanceof Error) continue;
       ({ conversationId: found, durable } = state as { conversationId?: string; durable: boolean });

@@ -37,8 +37,17 @@ export const TIMING = { quietMs: 8_000, deadMs: 25_000, lookMs: 1_000 };
 const UNKNOWN_TRIES = 4; // the claim of a turn is written beside the model call, so it may be looked for too early
 const REFUSED_TRIES = 6; // some ten seconds: a server that restarts is back by then
 
-/** Tells `ear` every event once, up to and with the terminal one. Throws Lost, or the signal's reason. */
-export async function listen(api: Api, wanted: Wanted, ear: Ear, signal: AbortSignal): Promise<void> {
+/**
+ * Tells `ear` every event once, up to and with the terminal one. Throws Lost, or the signal's reason. `isCut` says that the server is
+ * known to be out of reach: a connection that still stands then is given up without waiting for its end.
+ */
+export async function listen(
+  api: Api,
+  wanted: Wanted,
+  ear: Ear,
+  signal: AbortSignal,
+  isCut: () => boolean = () => false,
+): Promise<void> {
   let follow = wanted.follow;
   let after = 0;
   const tries = { any: 0, unknown: 0, refused: 0 };
@@ -65,6 +74,7 @@ export async function listen(api: Api, wanted: Wanted, ear: Ear, signal: AbortSi
           },
         },
         signal,
+        isCut,
       );
       if (ended) return;
     } catch (error) {
@@ -97,6 +107,7 @@ async function connect(
   ask: (signal: AbortSignal) => Promise<Response>,
   reading: Reading,
   signal: AbortSignal,
+  isCut: () => boolean,
 ): Promise<boolean> {
   const connection = new AbortController();
   const leave = () => connection.abort(signal.reason);
@@ -111,7 +122,7 @@ async function connect(
   };
   const watch = setInterval(() => {
     const now = Date.now();
-    if (now - heard > TIMING.deadMs || isOffline()) connection.abort();
+    if (now - heard > TIMING.deadMs || isCut()) connection.abort();
     else if (phase !== "sending" && now - spoke > TIMING.quietMs) become("quiet");
   }, TIMING.lookMs);
   try {

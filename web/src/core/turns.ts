@@ -43,7 +43,7 @@ interface Turn {
 
 export type Turns = ReturnType<typeof createTurns>;
 
-export function createTurns(api: Api, listener: TurnListener) {
+export function createTurns(api: Api, listener: TurnListener, isCut?: () => boolean) {
   const running = createStore<Record<string, Running>>()(() => ({}));
   const turns = new Map<string, Turn>();
 
@@ -87,7 +87,7 @@ export function createTurns(api: Api, listener: TurnListener) {
         break;
       case "error":
         // What ends a replay whose run was killed: all that had come is kept.
-        if (event.code === "internal" && event.partial) interrupt(turnId, turn);
+        if (event.code === "internal" && event.partial) interrupt(turnId, turn, true);
         else {
           const { code, message, retryable } = event;
           fail(turnId, turn, { code, message, retryable }, KEPT.test(code));
@@ -115,10 +115,14 @@ export function createTurns(api: Api, listener: TurnListener) {
     listener.onFailed(turnId, error.code, kept);
   }
 
-  function interrupt(turnId: string, turn: Turn): void {
+  function interrupt(turnId: string, turn: Turn, kept: boolean): void {
     finish(turnId, turn, { status: "interrupted" });
-    listener.onFailed(turnId, "interrupted", true);
+    listener.onFailed(turnId, "interrupted", kept);
   }
+
+  /** Whether the answer is one that the server has shown, and not only this browser. */
+  const isStored = (turnId: string, { home: { chats, id } }: Turn) =>
+    messageOf(chats.getState().conversations[id]?.messages ?? [], turnId)?.unsaved !== true;
 
   return {
     running,
@@ -152,10 +156,11 @@ export function createTurns(api: Api, listener: TurnListener) {
           if (turns.has(turnId) && running.getState()[turnId]?.phase !== "stopping") mark(turnId, phase);
         },
       };
-      listen(api, wanted, ear, turn.end.signal).catch((error: unknown) => {
+      listen(api, wanted, ear, turn.end.signal, isCut).catch((error: unknown) => {
         if (!turns.has(turnId)) return;
         const said = error instanceof Lost ? error.error : null;
-        if (error instanceof Lost && !said) interrupt(turnId, turn);
+        // The server knows nothing of the turn: what is here may be the only copy of it.
+        if (error instanceof Lost && !said) interrupt(turnId, turn, isStored(turnId, turn));
         else fail(turnId, turn, said?.asTurnError() ?? { code: "internal", message: "", retryable: true }, false);
       });
     },
@@ -178,6 +183,25 @@ export function createTurns(api: Api, listener: TurnListener) {
       turn.end.abort();
       finish(turnId, turn, { status: "stopped" });
       return true;
+    },
+
+    /** Resolves once the server has each turn, or has refused it. */
+    answered: (): Promise<void> =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (Object.values(running.getState()).some(({ phase }) => phase === "sending" || phase === "unsent")) return;
+          leave();
+          resolve();
+        };
+        const leave = running.subscribe(look);
+        look();
+      }),
+
+    /** Lets go of every turn, and tells nobody; they go on on the server. */
+    end(): void {
+      for (const { end } of turns.values()) end.abort();
+      turns.clear();
+      running.setState({}, true);
     },
 
     /** Forgets a turn of a chat that is gone; it goes on on the server. */

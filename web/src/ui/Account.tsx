@@ -1,13 +1,14 @@
 // Who is signed in, and in which workspace; nothing where nobody signs in.
 
-import { useNavigate } from "react-router";
+import { useState } from "react";
+import { useLocation } from "wouter";
 import { useStore } from "zustand";
 import { strings } from "../strings";
 import { useClient } from "./context";
 
 export function Account() {
   const client = useClient();
-  const navigate = useNavigate();
+  const [, navigate] = useLocation();
   const { state, name, workspaces } = useStore(client.auth.store);
   const current = useStore(client.workspace, (workspace) => workspace.current);
   if (state !== "signedIn") return null;
@@ -33,9 +34,41 @@ export function Account() {
       <span className="name" dir="auto">
         {name}
       </span>
-      <button type="button" className="link" onClick={() => void client.auth.signOut()}>
+      <SignOut />
+    </div>
+  );
+}
+
+/** Says before it is pressed what would be lost. */
+function SignOut() {
+  const client = useClient();
+  const [, navigate] = useLocation();
+  // What the server has not got changes with these two.
+  useStore(client.turns.running);
+  useStore(client.saving);
+  const unsaved = client.unsaved();
+  const [leaving, setLeaving] = useState(false);
+  const signOut = async () => {
+    setLeaving(true);
+    navigate("/new", { replace: true }); // the address names a chat of this person
+    await client.signOut();
+  };
+  return (
+    <>
+      {unsaved > 0 && (
+        <p id="unsaved" className="note" role="status">
+          {strings.unsaved(unsaved)}
+        </p>
+      )}
+      <button
+        type="button"
+        className="link"
+        disabled={leaving}
+        aria-describedby={unsaved > 0 ? "unsaved" : undefined}
+        onClick={() => void signOut()}
+      >
         {strings.signOut}
       </button>
-    </div>
+    </>
   );
 }

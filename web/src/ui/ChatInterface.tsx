@@ -2,7 +2,6 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useStore } from "zustand";
-import { written } from "../core/session";
 import { messageOf, visibleBranch } from "../core/tree";
 import type { Home, Running } from "../core/turns";
 import { strings } from "../strings";
@@ -22,7 +21,7 @@ export function ChatInterface({ home }: { home: Home }) {
   const streamingId = useChat(home, (chat) => (chat?.isStreaming ? chat.streamingMessageId : undefined));
   const phase = useStore(client.turns.running, (running) => (streamingId ? running[streamingId]?.phase : undefined));
   const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
-  const [edited, setEdited] = useState(() => ids.find((id) => written.get(placeOfEdit(id))) ?? null);
+  const [edited, setEdited] = useState(() => ids.find((id) => client.written.get(placeOfEdit(id))) ?? null);
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLOListElement>(null);
   const { away, toEnd, letGo } = useStickToEnd(scroller, content);
@@ -93,26 +92,14 @@ const lastStatus = (home: Home): string | undefined => {
 };
 
 function StatusLine({ phase }: { phase: Running["phase"] | undefined }) {
-  const text = useOffline() ? strings.phases.offline : phase ? strings.phases[phase] : "";
+  const client = useClient();
+  const isCut = useStore(client.reach, (state) => state.isCut);
+  const text = isCut ? strings.phases.offline : phase ? strings.phases[phase] : "";
   return (
     <p className="status" role="status">
       {text}
     </p>
   );
-}
-
-function useOffline(): boolean {
-  const [offline, setOffline] = useState(() => !navigator.onLine);
-  useEffect(() => {
-    const look = () => setOffline(!navigator.onLine);
-    window.addEventListener("online", look);
-    window.addEventListener("offline", look);
-    return () => {
-      window.removeEventListener("online", look);
-      window.removeEventListener("offline", look);
-    };
-  }, []);
-  return offline;
 }
 
 function useEscape(active: boolean, act: () => void): void {

@@ -1,8 +1,8 @@
 // Where a message is written. What is written is kept for a reload, per chat, until it is sent.
 
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
-import { written } from "../core/session";
 import { strings } from "../strings";
+import { useClient } from "./context";
 import { fitHeight } from "./fit";
 import { focusChat, passesFocus } from "./focus";
 import { Icon } from "./icons";
@@ -23,6 +23,7 @@ interface Props {
 const DOUBLE_PRESS_MS = 500; // as long as systems take two presses for one
 
 export function Composer({ place, streaming, stopping, ready, onSend, onStop, onEditLast }: Props) {
+  const { written } = useClient();
   const [text, setText] = useState(() => written.get(place));
   const keptAt = useRef(place);
   const pressedAt = useRef(Number.NEGATIVE_INFINITY);
@@ -34,7 +35,7 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
     if (keptAt.current !== place) written.set(keptAt.current, "");
     keptAt.current = place;
     written.set(place, text);
-  }, [place, text]);
+  }, [written, place, text]);
   const send = () => {
     if (ready && text.trim() && onSend(trimmed(text))) setText("");
   };

@@ -2,12 +2,13 @@
 
 import { useEffect, useState } from "react";
 import { strings } from "../strings";
+import { useSay } from "./context";
 import { Icon } from "./icons";
-import { say } from "./Toast";
 
 const SAID_MS = 1_600;
 
 export function CopyButton({ text, label }: { text: () => string; label: string }) {
+  const say = useSay();
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;

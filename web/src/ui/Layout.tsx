@@ -2,7 +2,7 @@
 
 import { type MouseEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { flushSync } from "react-dom";
-import { Link, Outlet, useLocation, useMatch, useNavigate } from "react-router";
+import { Link, useLocation, useRoute } from "wouter";
 import { useStore } from "zustand";
 import type { Home } from "../core/turns";
 import { strings } from "../strings";
@@ -13,6 +13,7 @@ import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { isShortcut, keyOf } from "./keys";
 import { Chosen, Pickers } from "./Pickers";
+import { Routes } from "./routes";
 import { Sidebar } from "./Sidebar";
 import { Toast } from "./Toast";
 
@@ -24,8 +25,7 @@ export function Layout() {
   const [listOpen, setListOpen] = useState(false);
   const search = useRef<HTMLInputElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
-  const navigate = useNavigate();
-  const { pathname } = useLocation();
+  const [pathname, navigate] = useLocation();
   const list = useRef<HTMLElement>(null);
   // Shown before it is focused, and focused before the next key; what is covered takes no focus.
   const openList = useCallback((focused: HTMLElement | null) => {
@@ -118,7 +118,7 @@ export function Layout() {
           </Link>
         </header>
         <ErrorBoundary key={pathname}>
-          <Outlet />
+          <Routes />
         </ErrorBoundary>
         <ErrorBoundary key={key}>
           <Opened home={home} />
@@ -137,7 +137,7 @@ function skip(event: { preventDefault: () => void }): void {
 /** Whose state is on screen. The key outlives the passage: a chat that began on /new keeps its place in the page. */
 function useHome(): { home: Home; key: string } {
   const client = useClient();
-  const id = useMatch("/chat/:id")?.params.id;
+  const id = useRoute<{ id: string }>("/chat/:id")[1]?.id;
   const draft = useStore(client.drafts.store, (state) => state.current);
   const origin = useStore(
     client.drafts.store,

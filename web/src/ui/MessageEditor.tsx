@@ -1,8 +1,8 @@
 // Editing a message that was sent: the new text becomes a version beside the old.
 
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
-import { written } from "../core/session";
 import { strings } from "../strings";
+import { useClient } from "./context";
 import { fitHeight } from "./fit";
 import { keyOf, sends, usesTouch } from "./keys";
 import { placeOfEdit, trimmed } from "./written";
@@ -16,6 +16,7 @@ interface Props {
 }
 
 export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
+  const { written } = useClient();
   const place = placeOfEdit(id);
   const [draft, setDraft] = useState(() => written.get(place) || text);
   const box = useRef<HTMLTextAreaElement>(null);
@@ -25,7 +26,7 @@ export function MessageEditor({ id, text, ready, onSave, onClose }: Props) {
     area?.setSelectionRange(area.value.length, area.value.length);
   }, []);
   useEffect(() => fitHeight(box.current, draft), [draft]);
-  useEffect(() => written.set(place, draft === text ? "" : draft), [place, draft, text]);
+  useEffect(() => written.set(place, draft === text ? "" : draft), [written, place, draft, text]);
   const close = () => {
     written.set(place, "");
     onClose();

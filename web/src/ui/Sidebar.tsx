@@ -1,7 +1,6 @@
 // The list of chats: new ones still without a name, then the stored ones, newest first, loaded page by page.
 
 import { type MouseEvent, type Ref, useEffect, useRef, useState } from "react";
-import { NavLink } from "react-router";
 import { useStore } from "zustand";
 import { useShallow } from "zustand/react/shallow";
 import { ageOf } from "../core/age";
@@ -11,6 +10,7 @@ import { Account } from "./Account";
 import { useClient } from "./context";
 import { Icon } from "./icons";
 import { keyOf } from "./keys";
+import { NavLink } from "./NavLink";
 import { SidebarItem } from "./SidebarItem";
 
 interface Props {
@@ -106,14 +106,14 @@ function useUnnamed(): Record<string, string> {
   const client = useClient();
   const current = useStore(client.drafts.store, (state) => state.current);
   const visible = useStore(client.drafts.store, (state) => state.visible);
+  useStore(client.workspace); // a chat is listed in its own
   return useStore(
     client.drafts.chats,
     useShallow((state) =>
       Object.fromEntries(
         Object.values(state.conversations)
-          .filter(
-            (chat) => chat.messages.some((message) => message.role === "user") && !(visible && chat.id === current),
-          )
+          .filter((chat) => client.isHere(chat.meta.workspaceId) && !(visible && chat.id === current))
+          .filter((chat) => chat.messages.some((message) => message.role === "user"))
           .map((chat) => [chat.id, chat.meta.title]),
       ),
     ),

@@ -2,7 +2,7 @@
 
 import { memo, useEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
-import { NavLink, useLocation, useNavigate } from "react-router";
+import { useLocation } from "wouter";
 import { useStore } from "zustand";
 import { fileNameOf } from "../core/filename";
 import type { Summary } from "../core/types";
@@ -10,7 +10,7 @@ import { strings } from "../strings";
 import { useClient } from "./context";
 import { keyOf } from "./keys";
 import { Menu } from "./Menu";
-import { say } from "./Toast";
+import { NavLink } from "./NavLink";
 
 interface Props {
   place: string;
@@ -35,7 +35,7 @@ export const SidebarItem = memo(function SidebarItem({ place, to, title, summary
     const end = (next: string, byKey: boolean) => {
       flushSync(() => setRenaming(false));
       if (byKey) row.current?.querySelector("button")?.focus(); // where the renaming began
-      if (next && next !== title) client.rename(summary.id, next).catch(() => say(strings.renameFailed));
+      if (next && next !== title) client.rename(summary.id, next).catch(() => client.say(strings.renameFailed));
     };
     return (
       <li ref={row}>
@@ -75,13 +75,12 @@ interface MenuProps {
 
 function ItemMenu({ summary, shown, onRename, onLeave }: MenuProps) {
   const client = useClient();
-  const navigate = useNavigate();
-  const { pathname } = useLocation();
+  const [pathname, navigate] = useLocation();
   const save = async () => {
     try {
       download(await client.api.export(summary.id), `${fileNameOf(shown, "chat")}.json`);
     } catch {
-      say(strings.exportFailed);
+      client.say(strings.exportFailed);
     }
   };
   const remove = () => {

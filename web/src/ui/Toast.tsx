@@ -2,7 +2,6 @@
 
 import { useEffect, useRef } from "react";
 import { useStore } from "zustand";
-import { createStore } from "zustand/vanilla";
 import { Countdown } from "../core/countdown";
 import { strings } from "../strings";
 import { useClient } from "./context";
@@ -10,21 +9,15 @@ import { takesFocus } from "./focus";
 import { useHeld } from "./useHeld";
 
 const SAID_MS = 5_000;
-const said = createStore<{ text: string }>()(() => ({ text: "" }));
-
-/** Says a sentence for a few seconds. */
-export function say(text: string): void {
-  said.setState({ text });
-}
 
 export function Toast() {
   const client = useClient();
   const removing = useStore(client.list.store, (state) => state.removing);
-  const text = useStore(said, (state) => state.text);
+  const text = useStore(client.said, (state) => state.text);
   useEffect(
     () =>
       client.list.store.subscribe(({ kept }, before) => {
-        if (kept && kept !== before.kept) say(strings.removeFailed(kept.title || strings.untitled));
+        if (kept && kept !== before.kept) client.say(strings.removeFailed(kept.title || strings.untitled));
       }),
     [client],
   );
@@ -57,12 +50,13 @@ function Undo({ title }: { title: string }) {
 }
 
 function Said({ text }: { text: string }) {
+  const client = useClient();
   const time = useRef<Countdown>(null);
   const { held, on } = useHeld();
   useEffect(() => {
-    time.current = new Countdown(SAID_MS, () => said.setState({ text: "" }));
+    time.current = new Countdown(SAID_MS, () => client.say(""));
     return () => time.current?.cancel();
-  }, []);
+  }, [client]);
   useEffect(() => time.current?.hold(held), [held]);
   return (
     <p className="toast" dir="auto" {...on}>

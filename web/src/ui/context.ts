@@ -17,6 +17,12 @@ export function useClient(): Client {
   return client;
 }
 
+/** Says a sentence at the foot of the page; a part that is shown without the page has nobody to say it to. */
+export function useSay(): (text: string) => void {
+  const client = useContext(Context);
+  return (text) => client?.say(text);
+}
+
 export function useChat<T>(home: Home, select: (chat: Conversation | undefined) => T): T {
   return useStore(home.chats, (state) => select(state.conversations[home.id]));
 }

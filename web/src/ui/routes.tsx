@@ -1,15 +1,29 @@
 // The two routes. Each says whose state is shown and does what its place in the app asks for; the page around shows it.
 
 import { useEffect } from "react";
-import { useLocation, useNavigate, useParams } from "react-router";
+import { Redirect, Route, Switch, useLocation } from "wouter";
 import { useStore } from "zustand";
 import { useClient } from "./context";
 
+/** What the address asks for; any other address is /new. */
+export function Routes() {
+  return (
+    <Switch>
+      <Route path="/new">
+        <NewRoute />
+      </Route>
+      <Route path="/chat/:id">{({ id }) => <ChatRoute id={id} />}</Route>
+      <Route>
+        <Redirect to="/new" replace />
+      </Route>
+    </Switch>
+  );
+}
+
 /** /new: local state only. Passes over to /chat/{id} once the store holds what is on screen. */
-export function NewRoute() {
+function NewRoute() {
   const client = useClient();
-  const navigate = useNavigate();
-  const { pathname } = useLocation();
+  const [pathname, navigate] = useLocation();
   const moved = useStore(client.drafts.store, (state) => state.moved[state.current]);
   useEffect(() => {
     client.showNew(true);
@@ -24,9 +38,8 @@ export function NewRoute() {
 }
 
 /** /chat/{id}: from the store; fetched when it is not there, and looked after when its reader comes back to the tab. */
-export function ChatRoute() {
+function ChatRoute({ id }: { id: string }) {
   const client = useClient();
-  const { id = "" } = useParams();
   useEffect(() => {
     client.arrived(id);
     void client.open(id);
