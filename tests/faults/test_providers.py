@@ -24,7 +24,7 @@ from functions.chat_stream.settings import ModelSettings
 from functions.chat_stream.thinking import ThinkTags
 from functions.chat_stream.transport import Asked
 from functions.common.events import Reasoning, Token
-from functions.common.records import TurnFinished
+from functions.common.records import TurnFinished, TurnStarted
 from local.model import wire
 from local.model.http import Request
 from local.model.pace import INSTANT
@@ -450,22 +450,24 @@ def test_a_whole_answer_in_place_of_a_stream_is_shown_and_stored(chat_system: Sy
     assert saved(chat_system).answer.content == "whole"
 
 
+def begun(system: System) -> TurnStarted:
+    (started,) = [record for record in system.queued() if isinstance(record, TurnStarted)]
+    return started
+
+
 def test_after_a_failed_turn_the_provider_sees_one_message_and_the_store_has_two(chat_system: System, api: Api) -> None:
     chat_system.model.plays(status(400))
     chat_system.model.plays(token("yes"), finish(), done())
-    failed = api.say("first")
-    assert failed.last["code"] == "model_refused"
-    started = chat_system.queued()[0]
-    first = started.messages[0]  # type: ignore[union-attr]
+    assert api.say("first").last["code"] == "model_refused"
+    failed = begun(chat_system)
+    first = failed.messages[0]
 
-    seen = api.post(
-        {"messages": [user("first", id=first.id), user("second")], "parentId": first.id}, started.turn.conversation_id
-    )
+    body = {"messages": [user("first", id=first.id), user("second")], "parentId": first.id}
+    seen = api.post(body, failed.turn.conversation_id)
 
     assert seen.text == "yes"
     assert [message["content"] for message in chat_system.model.requests[-1].body["messages"][1:]] == ["first\n\nsecond"]
-    (again, *_) = chat_system.queued()
-    assert [message.content for message in again.messages] == ["second"]  # type: ignore[union-attr]
+    assert [message.content for message in begun(chat_system).messages] == ["second"]
 
 
 @pytest.mark.parametrize(
