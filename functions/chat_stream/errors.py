@@ -29,7 +29,10 @@ TurnFailed
 └── Broken                 a fault of ours
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
+
+from functions.common.events import Failed
 
 
 class TurnFailed(Exception):
@@ -152,6 +155,18 @@ class TokensUsedUp(QuotaExceeded):
 
 class Broken(TurnFailed):
     pass
+
+
+def stored(code: str) -> Failed:
+    """The end of a turn that failed with this code and whose partial answer is stored."""
+    error: type[TurnFailed] = next((kind for kind in _all_below(TurnFailed) if kind.code == code), Broken)
+    return Failed(code, error.sentence, error.retryable, True)
+
+
+def _all_below(kind: type[TurnFailed]) -> Iterator[type[TurnFailed]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _all_below(below)
 
 
 _REFUSALS = {refusal.code: refusal for refusal in (ConversationNotFound, MessageIdTaken)}

@@ -2,36 +2,44 @@
 
 One item per user (`USER#<user>` / `QUOTA`) holds all that counts:
 
-    leases           a set, one `<until> <turn id>` for each stream that runs
-    turns#<minute>   how many turns this minute has let in; a new minute is a new attribute, so none has to be reset
+    leases           a set, one `<until> <turn id> <run>` for each stream that runs
+    turns#<minute>   how many turns this minute has let in, or refused for too many streams; a new minute is a new attribute, so
+                     none has to be reset
+    refused#<minute> a set, the leases that this minute was asked for and did not give
     tokens#<day>     how many tokens this UTC day's turns have used
+
+Each update that adds is told by a lease whether it is a repeat: the one that lets a turn in by the lease's absence, the one that
+counts its tokens by the lease's presence, the one that counts a refusal by its absence among the refused.
 
 Letting a turn in is one update under the condition that none of the three is at its limit, so of any number of requests, on any
 number of instances, exactly the allowed ones pass. It is a plain update, not a transaction with the claim: plain updates of one
 item wait for each other, transactions cancel each other. It comes after the claim, so a repeat of a turn uses up nothing.
 
 A lease is not renewed, which would cost a write every few seconds. Its turn's own signs of life say whether it lives: only when
-the set is full are the turns in it looked at, and those that are over or dead for 15 s (a killed worker's) leave it. `until`, the
-moment the turn must be over, is the last resort. Tokens are counted when a turn ends, so those of the turns still running may
-go past the limit. An item holds some 8,000 leases (400 KB); an update that fails lets the turn pass, as a failing table does.
+the set is full are the turns in it looked at, and those that are over or dead for 15 s (a killed worker's) leave it, with no
+tokens counted. `until`, when the turn must be over, is the last resort. Tokens are counted when a turn ends, so those of the
+turns still running may go past the limit. An item holds some 4,000 leases (400 KB); an update that fails lets the turn pass, as a
+failing table does.
 """
 
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from functions.chat_stream import errors
 from functions.common import keys, turns
 from functions.common.aws import DYNAMODB, Aws, ConditionFailed
 from functions.common.quotas import Quotas
+from functions.common.records import TurnHead
 
 MINUTE_S: Final = 60
 DAY_S: Final = 24 * 3600
 _KEPT_S: Final = 2 * DAY_S  # nothing in the item means anything longer
 _ATTEMPTS: Final = 3
 _LOOKED_AT: Final = 20  # leases looked at when the set is full, the oldest first: they are the likeliest to be dead
-_WINDOW = re.compile(r"(turns|tokens)#(\d+)")
+_WINDOW = re.compile(r"(turns|refused|tokens)#(\d+)")
 
 
 class QuotaTable:
@@ -68,22 +76,50 @@ class QuotaTable:
             if not isinstance(refusal, errors.TooManyStreams):
                 return refusal
             if not (dead := await self._dead(user_id, _leases(full))):
-                return refusal
+                break
             await self._bury(user_id, dead)
+        await self._count_refusal(user_id, lease)
         return refusal
+
+    async def _count_refusal(self, user_id: str, lease: str) -> None:
+        """An attempt counts as a turn of the minute: the model may have been asked before the table could say no."""
+        if not self._quotas.turns_per_minute:
+            return
+        now = time.time()
+        update = {
+            "UpdateExpression": "SET #expires = :expires ADD #turns :one, #refused :lease",
+            "ConditionExpression": "NOT contains(#refused, :own)",
+            "ExpressionAttributeNames": {
+                "#turns": _windows(now)[0],
+                "#refused": f"refused#{int(now) // MINUTE_S}",
+                "#expires": keys.EXPIRES,
+            },
+            "ExpressionAttributeValues": {
+                ":one": {"N": "1"},
+                ":lease": {"SS": [lease]},
+                ":own": {"S": lease},
+                ":expires": {"N": str(int(now) + _KEPT_S)},
+            },
+        }
+        with suppress(ConditionFailed):  # counted before, by a request whose reply was lost
+            await self._update(user_id, update)
 
     def _entry(self, lease: str, now: float) -> dict[str, Any]:
         turns_now, tokens_now = _windows(now)
-        added, asked, quotas = ["#turns :one"], [], self._quotas
-        names = {"#turns": turns_now, "#expires": keys.EXPIRES}
-        values: dict[str, Any] = {":one": {"N": "1"}, ":expires": {"N": str(int(now) + _KEPT_S)}}
+        quotas = self._quotas
+        names = {"#turns": turns_now, "#expires": keys.EXPIRES, "#leases": "leases"}
+        values: dict[str, Any] = {
+            ":one": {"N": "1"},
+            ":expires": {"N": str(int(now) + _KEPT_S)},
+            ":lease": {"SS": [lease]},
+            ":own": {"S": lease},
+        }
+        # A repeat of this update fails, and counts nothing twice.
+        asked = ["NOT contains(#leases, :own)"]
         # The limits themselves settle the race of many turns at once: the update that meets one at its edge fails.
-        if quotas.streams:  # else nothing would ever look for the dead among the leases
-            added.append("#leases :lease")
-            # A repeat of this update fails, and counts nothing twice.
-            asked.append("(attribute_not_exists(#leases) OR (size(#leases) < :streams AND NOT contains(#leases, :own)))")
-            names["#leases"] = "leases"
-            values |= {":lease": {"SS": [lease]}, ":own": {"S": lease}, ":streams": {"N": str(quotas.streams)}}
+        if quotas.streams:
+            asked.append("(attribute_not_exists(#leases) OR size(#leases) < :streams)")
+            values[":streams"] = {"N": str(quotas.streams)}
         if quotas.turns_per_minute:
             asked.append("(attribute_not_exists(#turns) OR #turns < :turns)")
             values[":turns"] = {"N": str(quotas.turns_per_minute)}
@@ -92,7 +128,7 @@ class QuotaTable:
             names["#tokens"] = tokens_now
             values[":tokens"] = {"N": str(quotas.tokens_per_day)}
         return {
-            "UpdateExpression": f"SET #expires = :expires ADD {', '.join(added)}",
+            "UpdateExpression": "SET #expires = :expires ADD #turns :one, #leases :lease",
             "ConditionExpression": " AND ".join(asked),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
@@ -112,7 +148,7 @@ class QuotaTable:
         """The leases whose turns are over: sealed but not given back yet, dead, or gone."""
         dead = []
         for lease in sorted(leases)[:_LOOKED_AT]:
-            until, _, turn_id = lease.partition(" ")
+            until, turn_id, *_ = lease.split(" ")
             if int(until) > time.time():
                 page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
                 view = turns.view(page["Items"])
@@ -134,39 +170,49 @@ class QuotaTable:
 
     async def _release(self, user_id: str, lease: str, tokens: int) -> None:
         now = time.time()
-        left = await self._update(
-            user_id,
-            {
-                "UpdateExpression": "SET #expires = :expires ADD #tokens :tokens DELETE #leases :lease",
-                "ExpressionAttributeNames": {"#expires": keys.EXPIRES, "#tokens": _windows(now)[1], "#leases": "leases"},
-                "ExpressionAttributeValues": {
-                    ":expires": {"N": str(int(now) + _KEPT_S)},
-                    ":tokens": {"N": str(tokens)},
-                    ":lease": {"SS": [lease]},
-                },
-                "ReturnValues": "ALL_NEW",
+        update = {
+            "UpdateExpression": "SET #expires = :expires ADD #tokens :tokens DELETE #leases :lease",
+            # The tokens are counted where the lease is removed, so that a repeat counts nothing.
+            "ConditionExpression": "contains(#leases, :own)",
+            "ExpressionAttributeNames": {"#expires": keys.EXPIRES, "#tokens": _windows(now)[1], "#leases": "leases"},
+            "ExpressionAttributeValues": {
+                ":expires": {"N": str(int(now) + _KEPT_S)},
+                ":tokens": {"N": str(tokens)},
+                ":lease": {"SS": [lease]},
+                ":own": {"S": lease},
             },
-        )
-        if len(past := _past(left.get("Attributes", {}), now)) >= _TIDY_FROM:
-            await self._update(
-                user_id,
-                {
-                    "UpdateExpression": f"REMOVE {', '.join(f'#past{index}' for index in range(len(past)))}",
-                    "ExpressionAttributeNames": {f"#past{index}": name for index, name in enumerate(past)},
-                },
-            )
+            "ReturnValues": "ALL_NEW",
+        }
+        try:
+            left = (await self._update(user_id, update)).get("Attributes", {})
+        except ConditionFailed:
+            return  # given back before, by a request whose reply was lost, or taken for dead, or never given
+        await self._tidy(user_id, _past(left, now), [one for one in _leases(left) if int(one.split(" ")[0]) <= now])
+
+    async def _tidy(self, user_id: str, past: list[str], expired: list[str]) -> None:
+        """Removes what nothing counts in any more, once it is worth a write."""
+        if len(past) + len(expired) < _TIDY_FROM:
+            return
+        steps, values = [], {}
+        if past:
+            steps.append(f"REMOVE {', '.join(f'#past{index}' for index in range(len(past)))}")
+        if expired:
+            steps.append("DELETE #leases :expired")
+            values = {"ExpressionAttributeValues": {":expired": {"SS": expired}}}
+        names = {f"#past{index}": name for index, name in enumerate(past)} | ({"#leases": "leases"} if expired else {})
+        await self._update(user_id, {"UpdateExpression": " ".join(steps), "ExpressionAttributeNames": names, **values})
 
     async def _update(self, user_id: str, update: Mapping[str, Any]) -> Mapping[str, Any]:
         key = {keys.PK: {"S": keys.user_pk(user_id)}, keys.SK: {"S": keys.QUOTA}}
         return await self._aws.call(DYNAMODB, "UpdateItem", {"TableName": self._table, "Key": key, **update})
 
 
-_TIDY_FROM: Final = 20  # windows of the past in the item before they are removed: about 20 bytes each, one write for them all
+_TIDY_FROM: Final = 20  # windows and leases of the past in the item before they are removed, in one write for them all
 
 
-def new_lease(turn_id: str, seconds: float) -> str:
-    """The name of a turn's place among its user's streams; the turn is over after so long at the latest."""
-    return f"{int(time.time() + seconds):010d} {turn_id}"
+def new_lease(head: TurnHead, seconds: float) -> str:
+    """The name of a run's place among its user's streams; the turn is over after so long at the latest."""
+    return f"{int(time.time() + seconds):010d} {head.turn_id} {head.owner}"
 
 
 def _windows(now: float) -> tuple[str, str]:
@@ -176,7 +222,7 @@ def _windows(now: float) -> tuple[str, str]:
 
 def _past(item: Iterable[str], now: float) -> list[str]:
     """Windows that no instance counts in any more, its clock a window behind included."""
-    lengths = {"turns": MINUTE_S, "tokens": DAY_S}
+    lengths = {"turns": MINUTE_S, "refused": MINUTE_S, "tokens": DAY_S}
     found = (_WINDOW.fullmatch(name) for name in item)
     return [match[0] for match in found if match and (int(match[2]) + 2) * lengths[match[1]] <= now]
 

@@ -5,16 +5,17 @@ None of it is in the tokens' way: every call runs beside them, and a call that f
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from functions.chat_stream import errors
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.event_log import EventLog
 from functions.chat_stream.outbox import Outbox
 from functions.chat_stream.quota import QuotaTable, new_lease
-from functions.chat_stream.turns_table import News, TurnsTable, new_owner
+from functions.chat_stream.turns_table import Ended, News, Sealed, TurnsTable
 from functions.common.aws import StorageUnavailable
 from functions.common.events import Event
 from functions.common.log import get_logger
@@ -22,6 +23,7 @@ from functions.common.records import Record, SettleTurn, TurnFinished, TurnStart
 from functions.common.turns import HEARTBEAT_S
 
 logger = get_logger("chat_stream")
+T = TypeVar("T")
 
 # The model's request goes first. When it cannot be sent (a provider that does not accept connections), storage does not wait.
 _MODEL_FIRST_S: Final = 0.25
@@ -29,7 +31,14 @@ _MODEL_FIRST_S: Final = 0.25
 # enough for a stop within a second.
 _QUICK_S: Final = (0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45)
 _SLOW_S: Final = 0.8
-_SEAL_S: Final = 3.5  # longer than the table may take for one call
+# Within so long a call at the turn's end is tried again: for two tries at a table that does not answer, one may take 3 s.
+_LAST_WORDS_S: Final = 7.0
+_CLAIM_S: Final = 2.0  # within so long a claim that failed is tried again before the turn goes on without one
+_ADMIT_S: Final = 4.0  # within so long the quota is asked, again and again, before the turn is let in unasked
+_FIRST_PAUSE_S: Final = 0.1
+# A claim is trusted for so long after the turn's last sign of life was written. Others may take a turn for dead after 15 s
+# (turns.DEAD_AFTER_S); what lies between is for clocks that differ.
+_TRUSTED_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,12 @@ class Recorder:
         self._tell = listeners
         self._checkpoint_s = checkpoint_s
         self._started = started
-        self._announced = asyncio.Event()
-        self._owner = new_owner()
+        self._begun = asyncio.Event()  # the queue has the turn's beginning
+        self._settling = False  # … and its settling
         self._claimed = False
         self._elsewhere = False
         self._lease: str | None = None
+        self._checkpoints: asyncio.Task[None] | None = None
         self._verdict: asyncio.Future[errors.QuotaExceeded | None] = self._loop.create_future()
         self._saved = 0  # events in checkpoints
         self._wrote_at = 0.0
@@ -88,34 +98,40 @@ class Recorder:
             logger.warning("the model's request is not out yet", extra={"turn_id": self._head.turn_id})
         self._wrote_at = self._loop.time()
         try:
-            await self._claim()
-            refusal = await self._admit(deadline) if self._claimed else None
-            self._verdict.set_result(refusal)
+            await self._insist(self._claim, Deadline.after(_CLAIM_S), deadline)
+            if self._claimed:
+                await self._admit(deadline)
         finally:
-            if not self._verdict.done():
-                self._verdict.set_result(None)
-        if self._elsewhere or refusal:
+            self._decide(None)
+        if self._elsewhere or self._verdict.result():
             return
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._announce(deadline))
             tasks.create_task(self._watch())
-            tasks.create_task(self._keep_checkpoints())
+            self._checkpoints = tasks.create_task(self._keep_checkpoints())
 
     async def verdict(self, seconds: float) -> errors.QuotaExceeded | None:
-        """Which quota refuses the turn. None lets it pass: so does a table that does not answer, within `seconds` or at all."""
+        """Which quota refuses the turn. None lets it pass, for good: so does a table that does not answer, within `seconds`."""
         await asyncio.wait({self._verdict}, timeout=seconds)
-        return self._verdict.result() if self._verdict.done() else None
+        self._decide(None)
+        return self._verdict.result()
 
     async def save(self, finished: TurnFinished, deadline: Deadline) -> bool:
-        """Queues the answer; whether all that the turn said, its beginning included, is in the queue by the deadline."""
-        if not await self._outbox.send([finished], deadline):
-            return False
+        """Queues the answer, once the queue has the turn's beginning; whether it has both by the deadline.
+
+        Never the answer first: should the beginning be refused for good, an answer without its question would be stored.
+        """
         try:
             async with asyncio.timeout(deadline.left()):
-                await self._announced.wait()
+                await self._begun.wait()
         except TimeoutError:
             return False
-        return True
+        return await self._outbox.send([finished], deadline)
+
+    @property
+    def holds_claim(self) -> bool:
+        """Whether the turn's claim is surely this run's: it was, and no other run can have taken this one for dead since."""
+        return self._claimed and self._loop.time() - self._wrote_at < _TRUSTED_S
 
     async def receipt(self, seconds: float) -> News | None:
         """What persist said of the turn, if it says so within `seconds` and before the process must go."""
@@ -129,67 +145,81 @@ class Recorder:
         if not self.no_time.done():
             self.no_time.set_result(None)
 
-    async def seal(self, terminal: Event, status: str, durable: bool, deadline: Deadline) -> None:
-        """Writes the last checkpoint and the final status. A failure is logged: the answer itself is in the queue."""
-        try:
-            async with asyncio.timeout(min(_SEAL_S, deadline.left())):
-                if not self._claimed:
-                    await self._claim_now()
-                if not self._elsewhere:
-                    await self._table.seal(self._head, self._saved + 1, [*self._log.unsaved, terminal], status, durable)
-        except (StorageUnavailable, TimeoutError) as error:
-            self._complain(error)
+    async def seal(self, terminal: Event, ended: Ended, deadline: Deadline) -> Sealed | None:
+        """Writes the last checkpoint and the final status, and tells what became of them; None when the table did not do it in
+        time: the answer itself is in the queue.
+        """
+        if self._checkpoints is not None:
+            await _cancelled(self._checkpoints)  # else both would write the same events
+        deadline = Deadline.after(min(_LAST_WORDS_S, deadline.left()))
+        if not self._claimed:
+            await self._insist(self._claim, deadline, deadline)
+        if self._elsewhere:
+            return Sealed.TAKEN
+        if not self._claimed:
+            return None
+        seal = self._table.seal(self._head, self._saved + 1, [*self._log.unsaved, terminal], ended)
+        return await self._insist(lambda: self._table.carry_out(seal), deadline, deadline)
 
     async def release(self, tokens: int, deadline: Deadline) -> None:
         """Gives the turn's place among its user's streams back. One that could not be is found by the next turn that needs it."""
-        if self._lease is None:
-            return
-        try:
-            async with asyncio.timeout(min(_SEAL_S, deadline.left())):
-                await self._quota.release(self._head.user_id, self._lease, tokens)
-        except (StorageUnavailable, TimeoutError) as error:
-            self._complain(error)
+        if (lease := self._lease) is not None:
+            deadline = Deadline.after(min(_LAST_WORDS_S, deadline.left()))
+            await self._insist(lambda: self._quota.release(self._head.user_id, lease, tokens), deadline, deadline)
 
     async def withdraw(self, deadline: Deadline) -> None:
         """Leaves nothing of a refused turn, so that it can be sent again."""
-        try:
-            async with asyncio.timeout(min(_SEAL_S, deadline.left())):
-                await self._table.withdraw(self._head, self._owner)
-        except (StorageUnavailable, TimeoutError) as error:
-            self._complain(error)
+        deadline = Deadline.after(min(_LAST_WORDS_S, deadline.left()))
+        await self._insist(lambda: self._table.withdraw(self._head), deadline, deadline)
 
     async def _claim(self) -> None:
-        try:
-            await self._claim_now()
-        except StorageUnavailable as error:
-            self._complain(error)
-
-    async def _claim_now(self) -> None:
-        claimed = await self._table.claim(self._head, self._owner)
+        claimed = await self._table.claim(self._head)
         self._claimed, self._elsewhere = claimed.mine, not claimed.mine
         if self._elsewhere:
             self._tell.on_claimed_elsewhere(claimed.same)
+        else:
+            self._wrote_at = self._loop.time()
 
-    async def _admit(self, deadline: Deadline) -> errors.QuotaExceeded | None:
+    async def _admit(self, deadline: Deadline) -> None:
         """Asks for a place. The lease counts as ours even when the reply was lost: it may have been given."""
-        self._lease = new_lease(self._head.turn_id, deadline.left())
-        try:
-            refusal = await self._quota.admit(self._head.user_id, self._lease)
-        except StorageUnavailable as error:
-            self._complain(error)
-            return None
-        if refusal is not None:
+        lease = self._lease = new_lease(self._head, deadline.left())
+        refusal = await self._insist(lambda: self._quota.admit(self._head.user_id, lease), Deadline.after(_ADMIT_S), deadline)
+        if refusal is not None and self._decide(refusal):
             self._lease = None
             self._tell.on_refused(refusal)
-        return refusal
+
+    def _decide(self, refusal: errors.QuotaExceeded | None) -> bool:
+        """Whether the quota's word counts: the first does, and the turn's end has waited for it only so long."""
+        if self._verdict.done():
+            return False
+        self._verdict.set_result(refusal)
+        return True
+
+    async def _insist(self, call: Callable[[], Awaitable[T]], patience: Deadline, deadline: Deadline) -> T | None:
+        """The call's result; None when it failed each time it was made. It is made once at least, not again when `patience` is
+        over, and is cut off at the deadline.
+        """
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                async with asyncio.timeout(deadline.left()):
+                    return await call()
+            except Exception as error:  # noqa: BLE001 - no storage error of any class ends a stream
+                self._complain(error)
+            if patience.left() <= pause or not deadline.left():
+                return None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            pause *= 2
 
     async def _announce(self, deadline: Deadline) -> None:
         """Queues the turn's beginning, and the delayed record that settles it should it have no end."""
 
         def accepted(record: Record) -> None:
             if record is self._started:
-                self._announced.set()
+                self._begun.set()
                 self._nudge()
+            else:
+                self._settling = True
 
         await self._outbox.send([self._started, SettleTurn(turn=self._head)], deadline, accepted)
 
@@ -203,10 +233,16 @@ class Recorder:
                 continue
             try:
                 news = await self._table.news(self._head)
-            except StorageUnavailable as error:
+                # The news may be a moment old, older even than this run's claim.
+                taken = news.taken and self._claimed and not await self._table.holds(self._head)
+            except Exception as error:  # noqa: BLE001 - no storage error of any class ends a stream
                 self._complain(error)
                 continue
-            self._pass_on(news)
+            if taken:
+                self._claimed, self._elsewhere = False, True
+                self._tell.on_claimed_elsewhere(True)
+            else:
+                self._pass_on(news)
 
     def _pass_on(self, news: News) -> None:
         if not self._received.done() and (news.conversation_id or news.refused):
@@ -246,22 +282,22 @@ class Recorder:
             await asyncio.sleep(self._checkpoint_s)
             try:
                 if not self._claimed:
-                    await self._claim_now()
+                    await self._claim()
                 else:
                     await self._checkpoint()
-            except StorageUnavailable as error:
+            except Exception as error:  # noqa: BLE001 - no storage error of any class ends a stream
                 self._complain(error)
 
     async def _checkpoint(self) -> None:
         """Writes what is new; with nothing new for a while, a sign of life. What could not be written goes with the next one."""
-        now = self._loop.time()
+        now, queued = self._loop.time(), self._begun.is_set() and self._settling
         if fresh := list(self._log.unsaved):
-            await self._table.checkpoint(self._head, self._saved + 1, fresh)
+            await self._table.checkpoint(self._head, self._saved + 1, fresh, queued)
             del self._log.unsaved[: len(fresh)]
             self._saved += len(fresh)
             self._log.stored(self._saved)
         elif now - self._wrote_at >= HEARTBEAT_S:
-            await self._table.heartbeat(self._head)
+            await self._table.heartbeat(self._head, queued)
         else:
             return
         self._wrote_at = now
@@ -271,4 +307,11 @@ class Recorder:
         if not self._complained:
             self._complained = True
             cause = type(error.__cause__ or error).__name__
-            logger.warning("the turns table does not answer", extra={"turn_id": self._head.turn_id, "error": cause})
+            known = isinstance(error, StorageUnavailable | TimeoutError)
+            log = logger.warning if known else logger.exception
+            log("the turns table does not answer", extra={"turn_id": self._head.turn_id, "error": cause})
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})

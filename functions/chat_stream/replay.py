@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
+from functions.chat_stream import errors
 from functions.chat_stream.turns_table import TurnsTable
 from functions.common.aws import StorageUnavailable
-from functions.common.events import Event, Failed, is_terminal
+from functions.common.events import Complete, Event, Failed, is_terminal
 from functions.common.log import get_logger
-from functions.common.turns import TurnView
+from functions.common.turns import INTERRUPTED, TurnView
 
 logger = get_logger("chat_stream")
 _QUICK_S: Final = 0.25
 _SLOW_S: Final = 0.5
 _GIVE_UP_S: Final = 30.0
 
-# Sent when the log ends without a terminal event: its run was killed, or its last checkpoint could not be written.
+# Sent when the log ends without a terminal event: its run was killed, or its end could not be written.
 _LEFT_OFF: Final = Failed("internal", "This answer was interrupted. What had arrived is kept in the conversation.", True, True)
+_STORED: Final = Failed("internal", "The answer is saved, but its end cannot be shown here: open the conversation.", True, True)
+_NOT_SAVED: Final = Failed(errors.NotSaved.code, errors.NotSaved.sentence, errors.NotSaved.retryable, False)
 _GONE: Final = Failed("conversation_not_found", "This answer is gone: its conversation was deleted.", False, False)
 _UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It goes on, and is being saved.", True, True)
 
@@ -24,6 +27,7 @@ _UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It
 async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> AsyncGenerator[Sequence[Event], None]:
     """The turn's events from number `after + 1` on, as runs, up to and with the terminal one. Ends by itself."""
     log = _Reader(after)
+    owner: str | None = None
     pause, failing_s, looked_again = _QUICK_S, 0.0, False
     while True:
         try:
@@ -37,6 +41,11 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
             await asyncio.sleep(pause)
             continue
         failing_s = 0.0
+        if view is not None:
+            if owner not in (None, view.owner):  # the run followed so far was lost, and the turn was sent again
+                yield [_NOT_SAVED]
+                return
+            owner = view.owner
         fresh = log.take(view)
         if fresh:
             yield fresh
@@ -49,13 +58,26 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
             return
         if view.log_over and not fresh:
             if looked_again:
-                yield [_LEFT_OFF]
+                yield [_left_off(turn_id, view)]
                 return
-            looked_again = True  # the seal may have come between two pages of this read
+            looked_again, log.read_from = True, 0  # whole: the seal may have come between two pages of this read
             continue
         looked_again = False
         pause = _QUICK_S if fresh else min(pause * 1.5, _SLOW_S)
         await asyncio.sleep(pause)
+
+
+def _left_off(turn_id: str, view: TurnView) -> Event:
+    """What is known of a turn whose log has no end: persist's word on the answer, if there is one."""
+    if view.lost:
+        return _NOT_SAVED
+    if (stored := view.answer) is None or stored.status == INTERRUPTED:
+        return _LEFT_OFF
+    if stored.chars != sum(map(len, view.text)):  # the reader lacks a part, so `complete` would be a false word
+        return _STORED
+    if stored.status == "failed":
+        return errors.stored(stored.error or errors.Broken.code)
+    return Complete(turn_id, view.conversation_id, stored.finish_reason, stored.status, stored.usage, durable=True)
 
 
 class _Reader:

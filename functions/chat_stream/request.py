@@ -77,6 +77,7 @@ def turn_request(
             depth=depth,
             digest=_digest(body, conversation_id),
             started_at=now,
+            owner=new_id(),
         ),
         messages=new_messages,
     )

@@ -31,19 +31,21 @@ class RunningTurns:
     def start(self, request: TurnRequest, deadline: Deadline) -> Turn | None:
         """The turn, begun now or running already; None when it ran here before and can be replayed.
 
+        One that was refused by a quota, or could not be saved, begins anew.
+
         Raises DuplicateTurn when the id was used here for another request, QuotaExceeded when that is known here already,
         Unavailable when the process is going down.
         """
         if self._closing:
             raise Unavailable("The server is restarting", headers={"retry-after": "1"})
-        key = (request.head.turn_id, request.head.user_id)
-        if (digest := self._ran.get(key)) is not None:
+        user_id = request.head.user_id
+        key = (request.head.turn_id, user_id)
+        running = self._turns.get(key)
+        if (digest := running.head.digest if running else self._ran.get(key)) is not None:
             if digest != request.head.digest:
                 raise DuplicateTurn("turnId: used for another request; every request needs its own")
-            return self._turns.get(key)
-        user_id = request.head.user_id
+            return running
         self._quota.check(user_id, running=sum(turn.is_stream for turn in self._of_user.get(user_id, ())))
-        self._remember(key, request.head.digest)
         turn = self._turns[key] = Turn(request, self._ports, self._timing, self._limits, deadline)
         self._of_user[user_id].add(turn)
         task = asyncio.create_task(turn.run())
@@ -78,6 +80,7 @@ class RunningTurns:
         self._of_user[user_id].discard(turn)
         if not self._of_user[user_id]:
             del self._of_user[user_id]
-        if turn.refusal is not None:  # it never was: the same turn may be sent again
-            self._ran.pop(key, None)
+        if turn.refusal is not None:
             self._quota.remember(user_id, turn.refusal)
+        elif not turn.lost:
+            self._remember(key, turn.head.digest)

@@ -24,7 +24,7 @@ from functions.chat_stream.replay import follow
 from functions.chat_stream.request import TurnRequest
 from functions.chat_stream.settings import Limits, Timing
 from functions.chat_stream.transport import Asked
-from functions.chat_stream.turns_table import MOST_CHARS, News, TurnsTable
+from functions.chat_stream.turns_table import MOST_CHARS, Ended, News, Sealed, TurnsTable
 from functions.common.events import Complete, ConversationCreated, Event, Failed, PersistPending, Start, Token
 from functions.common.log import get_logger
 from functions.common.records import Answer, FinalStatus, TurnFinished, Usage
@@ -85,6 +85,7 @@ class Turn:
         self._last_piece: float | None = None
         self._pace: asyncio.TimerHandle | None = None
         self.refusal: errors.QuotaExceeded | None = None
+        self.lost = False  # the answer was not saved: the same turn may be sent again
         self._overruled: errors.TurnFailed | None = None
         self._takes_receipts = True  # no `conversationCreated` may come behind the terminal event, or into another run's log
 
@@ -205,18 +206,24 @@ class Turn:
             durable = await self._save(ending)
             news = await self._recorder.receipt(self._receipt_wait()) if durable else None
             if not durable:
-                error = errors.NotSaved()
+                error, self.lost = errors.NotSaved(), True
             elif news is None:
                 self.log.append(PersistPending(self.head.turn_id))
             elif news.refused:
                 error, durable = errors.refused(news.refused), False
         self._takes_receipts = False
-        terminal = self._terminal(ending, error, news, durable)
-        status = ending.status if error is ending.error else "failed"
-        await asyncio.gather(
-            self._recorder.seal(terminal, status, durable, self._deadline),
+        terminal, status = self._terminal(ending, error, news, durable)
+        sealed, _ = await asyncio.gather(
+            self._recorder.seal(terminal, Ended(status, durable, self.lost), self._deadline),
             self._recorder.release(self._spent().total_tokens, self._deadline),
         )
+        if sealed is Sealed.TAKEN:  # persist stores that run's answer, and not this one's
+            error = self._overruled or errors.AlreadyRunning()
+            terminal, status = self._terminal(ending, error, None, durable=False)
+        elif sealed is None and durable and not self._recorder.holds_claim:  # another run's answer may be stored instead
+            if news is not None:
+                self.log.append(PersistPending(self.head.turn_id))
+            terminal, status = self._terminal(ending, error, news, durable=False)
         self._report(status, error)
         self.log.append(terminal)
 
@@ -255,10 +262,14 @@ class Turn:
     def _receipt_wait(self) -> float:
         return min(self._timing.receipt_wait_s, self._deadline.left(reserve=3.0))
 
-    def _terminal(self, ending: Ending, error: errors.TurnFailed | None, news: News | None, durable: bool) -> Event:
+    def _terminal(
+        self, ending: Ending, error: errors.TurnFailed | None, news: News | None, durable: bool
+    ) -> tuple[Event, FinalStatus]:
+        """The turn's last event, and its final status."""
         if error is not None:
-            return _failure(error, partial=durable and self._content.tell() > 0)
-        return Complete(
+            partial = durable and self._content.tell() > 0
+            return _failure(error, partial), ending.status if error is ending.error else "failed"
+        end = Complete(
             turn_id=self.head.turn_id,
             conversation_id=(news.conversation_id if news else None) if self.head.new else self.head.conversation_id,
             finish_reason=ending.finish_reason,
@@ -266,6 +277,7 @@ class Turn:
             usage=self._completion.usage if self._completion else None,
             durable=durable,
         )
+        return end, ending.status
 
     async def _replay(self) -> None:
         """Shows the other run of this turn, for as long as the process stays."""

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import Enum
+from typing import Any, Final, NamedTuple
 
 from functions.common import keys, turns
 from functions.common.aws import DYNAMODB, Aws, ConditionFailed, TransactionCanceled, items_of
@@ -17,11 +18,12 @@ MOST_CHARS: Final = 60_000  # of text in one item, at most 6 bytes each, as JSON
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What another party left for a running turn: persist's receipt, a request to stop."""
+    """What another party left for a running turn: persist's receipt, a request to stop, another run's claim (`taken`)."""
 
     conversation_id: str | None
     refused: str | None
     stop_requested: bool
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,22 @@ class Claimed:
     same: bool
 
 
+class Ended(NamedTuple):
+    """How a turn ended: its final status, whether the queue has its answer, whether the same turn may be sent again."""
+
+    status: str
+    durable: bool
+    lost: bool = False
+
+
+class Sealed(Enum):
+    """What became of a turn's log at its end."""
+
+    DONE = "done"
+    DELETED = "deleted"  # the turn's conversation was deleted meanwhile, and its log is gone
+    TAKEN = "taken"  # another run holds the turn's claim
+
+
 class TurnsTable:
     """The port to the table. Every method raises StorageUnavailable when the table does not do as asked, in time."""
 
@@ -39,16 +57,44 @@ class TurnsTable:
         self._aws = aws
         self._table = table
 
-    async def claim(self, head: TurnHead, owner: str) -> Claimed:
-        """Makes the turn this run's own, unless it is another's.
+    async def claim(self, head: TurnHead) -> Claimed:
+        """Makes the turn this run's own, unless it is another's: one that lives, or whose answer is saved or will be.
 
-        The condition settles the race of a turn posted twice: one put wins, wherever the two run. `owner` names this run, so
-        that a put whose reply was lost is not mistaken for another's.
+        The condition settles the race of a turn posted twice: one put wins, wherever the two run. The head's `owner` names this
+        run, so that a put whose reply was lost is not mistaken for another's.
         """
+        # An expired claim may lie there for days; it is as good as none.
+        condition = "attribute_not_exists(pk) OR expires_at <= :now OR #owner = :owner"
+        values = {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": _owner(head)}}
+        try:
+            await self._put_claim(head, condition, {"#owner": keys.OWNER}, values)
+        except ConditionFailed as error:
+            if error.item.get("digest") != {"S": head.digest}:
+                return Claimed(mine=False, same=False)
+            return Claimed(mine=await self._take_over(head), same=True)
+        return Claimed(mine=True, same=True)
+
+    async def _take_over(self, head: TurnHead) -> bool:
+        """Takes the claim of a run whose answer is lost; whether that is so."""
+        view = await self.read(head.turn_id, head.user_id)
+        if view is None or not view.lost:
+            return False
+        await self._erase_log(head)  # first: what lies there under a number that this run will write is not this run's
+        # A sign of life since, or another run that was quicker: then it is theirs.
+        condition, names = "#owner = :theirs AND #at = :at", {"#owner": keys.OWNER, "#at": "at"}
+        values = {":theirs": {"S": view.owner or ""}, ":at": {"N": str(view.claimed_at)}}
+        try:
+            await self._put_claim(head, condition, names, values)
+        except ConditionFailed as error:
+            return error.item.get(keys.OWNER) == {"S": _owner(head)}  # by a put whose reply was lost
+        return True
+
+    async def _put_claim(self, head: TurnHead, condition: str, names: Mapping[str, str], values: Mapping[str, Any]) -> None:
         item = self._item(head.turn_id, head.user_id, keys.TURN) | {
             "status": {"S": turns.STREAMING},
             "digest": {"S": head.digest},
-            "owner": {"S": owner},
+            keys.OWNER: {"S": _owner(head)},
+            keys.QUEUED: {"BOOL": False},
             "model": {"S": head.model},
             "started_at": {"S": head.started_at},
             "at": _now_ms(),
@@ -56,77 +102,101 @@ class TurnsTable:
         }
         if head.workspace_id is not None:
             item["workspace_id"] = {"S": head.workspace_id}
-
-        try:
-            await self._aws.call(
-                DYNAMODB,
-                "PutItem",
-                {
-                    "TableName": self._table,
-                    "Item": item,
-                    # An expired claim may lie there for days; it is as good as none.
-                    "ConditionExpression": "attribute_not_exists(pk) OR expires_at <= :now OR #owner = :owner",
-                    "ExpressionAttributeNames": {"#owner": "owner"},
-                    "ExpressionAttributeValues": {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": owner}},
-                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                },
-            )
-        except ConditionFailed as error:
-            return Claimed(mine=False, same=error.item.get("digest") == {"S": head.digest})
-        return Claimed(mine=True, same=True)
-
-    async def withdraw(self, head: TurnHead, owner: str) -> None:
-        """Takes the claim back: an expired one is as good as none, so the same turn may be sent again."""
-        await self._update(
+        await self._aws.call(
+            DYNAMODB,
+            "PutItem",
             {
-                "Key": self._key(head.turn_id, head.user_id, keys.TURN),
-                "UpdateExpression": "SET expires_at = :now",
-                # By then it may be another run's.
-                "ConditionExpression": "#owner = :owner",
-                "ExpressionAttributeNames": {"#owner": "owner"},
-                "ExpressionAttributeValues": {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": owner}},
-            }
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            },
         )
 
-    async def checkpoint(self, head: TurnHead, first: int, events: Sequence[Event]) -> None:
-        """Adds events to the turn's log; the first of them has the id `first`."""
-        await self._write(self._puts(head, first, events))
+    async def holds(self, head: TurnHead) -> bool:
+        """Whether the claim is this run's, by a strongly consistent read."""
+        asked = {"TableName": self._table, "Key": self._key(head.turn_id, head.user_id, keys.TURN), "ConsistentRead": True}
+        item = (await self._aws.call(DYNAMODB, "GetItem", asked)).get("Item") or {}
+        return bool(item.get(keys.OWNER) == {"S": _owner(head)})
 
-    async def heartbeat(self, head: TurnHead) -> None:
+    async def withdraw(self, head: TurnHead) -> None:
+        """Takes the claim back: an expired one is as good as none, so the same turn may be sent again."""
+        update = {
+            "Key": self._key(head.turn_id, head.user_id, keys.TURN),
+            "UpdateExpression": "SET expires_at = :now",
+            # By then it may be another run's, or not be there.
+            "ConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": keys.OWNER},
+            "ExpressionAttributeValues": {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": _owner(head)}},
+        }
+        with suppress(ConditionFailed):
+            await self._update(update)
+
+    async def checkpoint(self, head: TurnHead, first: int, events: Sequence[Event], queued: bool) -> None:
+        """Adds events to the turn's log; the first of them has the id `first`. `queued`: the queue holds the turn's beginning."""
+        await self._write(self._puts(head, first, events, queued))
+
+    async def heartbeat(self, head: TurnHead, queued: bool) -> None:
         """A sign of life while the model is silent."""
         await self._update(
             {
                 "Key": self._key(head.turn_id, head.user_id, keys.TURN),
-                "UpdateExpression": "SET #at = :at",
-                "ConditionExpression": "attribute_exists(pk)",
-                "ExpressionAttributeNames": {"#at": "at"},
-                "ExpressionAttributeValues": {":at": _now_ms()},
+                "UpdateExpression": "SET #at = :at, #queued = :queued",
+                "ConditionExpression": "#owner = :owner",
+                "ExpressionAttributeNames": {"#at": "at", "#queued": keys.QUEUED, "#owner": keys.OWNER},
+                "ExpressionAttributeValues": {
+                    ":at": _now_ms(),
+                    ":queued": {"BOOL": queued},
+                    ":owner": {"S": _owner(head)},
+                },
             }
         )
 
-    async def seal(self, head: TurnHead, first: int, events: Sequence[Event], status: str, durable: bool) -> None:
-        """Adds the last events and the final status, together: whoever sees the one sees the other.
-
-        A turn whose conversation was deleted meanwhile gets neither, and its log goes.
-        """
-        *earlier, last = self._puts(head, first, events)
+    def seal(self, head: TurnHead, first: int, events: Sequence[Event], ended: "Ended") -> "Seal":
+        """The last events and the final status, to be written together: whoever sees the one sees the other."""
+        *earlier, last = self._puts(head, first, events, queued=True)
         update = {
             "TableName": self._table,
             "Key": self._key(head.turn_id, head.user_id, keys.TURN),
-            "UpdateExpression": "SET #status = :status, durable = :durable, #at = :at",
-            "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(#forgotten)",
-            "ExpressionAttributeNames": {"#status": "status", "#at": "at", "#forgotten": keys.FORGOTTEN},
-            "ExpressionAttributeValues": {":status": {"S": status}, ":durable": {"BOOL": durable}, ":at": _now_ms()},
+            "UpdateExpression": "SET #status = :status, durable = :durable, #lost = :lost, #at = :at",
+            "ConditionExpression": "#owner = :owner AND attribute_not_exists(#forgotten)",
+            "ExpressionAttributeNames": {
+                "#status": "status",
+                "#at": "at",
+                "#owner": keys.OWNER,
+                "#lost": keys.LOST,
+                "#forgotten": keys.FORGOTTEN,
+            },
+            "ExpressionAttributeValues": {
+                ":status": {"S": ended.status},
+                ":durable": {"BOOL": ended.durable},
+                ":lost": {"BOOL": ended.lost},
+                ":at": _now_ms(),
+                ":owner": {"S": _owner(head)},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
-        await self._write(earlier)
+        # The token: whoever repeats a transaction that was carried out is told so.
+        transaction = {"TransactItems": [{"Put": _as_put(last)}, {"Update": update}], "ClientRequestToken": new_id()}
+        return Seal(head, earlier, transaction)
+
+    async def carry_out(self, seal: "Seal") -> Sealed:
+        """Writes the seal. May be repeated with the same one. A turn whose conversation was deleted meanwhile loses its log."""
+        await self._write(seal.earlier)
         try:
-            # The token: whoever repeats a transaction that was carried out is told so.
-            transaction = {"TransactItems": [{"Put": _as_put(last)}, {"Update": update}], "ClientRequestToken": new_id()}
-            await self._aws.call(DYNAMODB, "TransactWriteItems", transaction)
+            await self._aws.call(DYNAMODB, "TransactWriteItems", seal.transaction)
         except TransactionCanceled as error:
-            if "ConditionalCheckFailed" not in error.codes:
+            failed = [reason for reason in error.reasons if reason.get("Code") == "ConditionalCheckFailed"]
+            if not failed:
                 raise
-            await self._erase_log(head)
+            there = failed[0].get("Item") or {}
+            if there and there.get(keys.OWNER) != {"S": _owner(seal.head)}:
+                return Sealed.TAKEN
+            await self._erase_log(seal.head)
+            return Sealed.DELETED
+        return Sealed.DONE
 
     async def _erase_log(self, head: TurnHead) -> None:
         for item in await self._aws.query(DYNAMODB, turns.checkpoint_keys_query(self._table, head.turn_id, head.user_id)):
@@ -134,18 +204,17 @@ class TurnsTable:
             await self._aws.call(DYNAMODB, "DeleteItem", {"TableName": self._table, "Key": key})
 
     async def news(self, head: TurnHead) -> News:
-        """The receipt and the stop flag: one small read, eventually consistent (half the price, and it is asked again)."""
-
+        """The receipt, the stop flag, the claim: one small read, eventually consistent (half the price, and it is made again)."""
         page = await self._aws.call(
             DYNAMODB,
             "Query",
             {
                 "TableName": self._table,
-                "KeyConditionExpression": "pk = :pk AND sk BETWEEN :receipt AND :stop",
+                "KeyConditionExpression": "pk = :pk AND sk BETWEEN :receipt AND :turn",  # RECEIPT, STOP, TURN
                 "ExpressionAttributeValues": {
                     ":pk": {"S": keys.turn_pk(head.turn_id, head.user_id)},
                     ":receipt": {"S": keys.RECEIPT},
-                    ":stop": {"S": keys.STOP},
+                    ":turn": {"S": keys.TURN},
                 },
             },
         )
@@ -154,7 +223,9 @@ class TurnsTable:
         # A receipt of another request under the same id says nothing about this one.
         if receipt.get("digest", {}).get("S") != head.digest:
             receipt = {}
-        return News(_text(receipt, "conversation_id"), _text(receipt, "refused"), keys.STOP in found)
+        # The claim's owner: a run that could not write for long may have been taken for dead.
+        taken = _text(found.get(keys.TURN, {}), keys.OWNER) not in (None, head.owner)
+        return News(_text(receipt, "conversation_id"), _text(receipt, "refused"), keys.STOP in found, taken)
 
     async def stop(self, turn_id: str, user_id: str) -> None:
         """Leaves a request to stop; the running turn sees it at its next look, within a second."""
@@ -178,16 +249,25 @@ class TurnsTable:
     async def _update(self, update: Mapping[str, Any]) -> None:
         await self._aws.call(DYNAMODB, "UpdateItem", {"TableName": self._table, **update})
 
-    def _puts(self, head: TurnHead, first: int, events: Sequence[Event]) -> list[dict[str, Any]]:
+    def _puts(self, head: TurnHead, first: int, events: Sequence[Event], queued: bool) -> list[dict[str, Any]]:
         return [
             {
                 "TableName": self._table,
                 "Item": self._item(head.turn_id, head.user_id, keys.events_sk(number))
-                | {"events": {"S": joined(run)}, "last": {"N": str(number + len(run) - 1)}, "at": _now_ms()},
+                | {
+                    "events": {"S": joined(run)},
+                    "last": {"N": str(number + len(run) - 1)},
+                    "at": _now_ms(),
+                    keys.OWNER: {"S": _owner(head)},
+                    keys.QUEUED: {"BOOL": queued},
+                },
                 # A put that timed out may still land, after the longer one that replaced it.
-                "ConditionExpression": "attribute_not_exists(pk) OR #last < :last",
-                "ExpressionAttributeNames": {"#last": "last"},
-                "ExpressionAttributeValues": {":last": {"N": str(number + len(run) - 1)}},
+                "ConditionExpression": "attribute_not_exists(pk) OR #last < :last OR #owner <> :owner",
+                "ExpressionAttributeNames": {"#last": "last", "#owner": keys.OWNER},
+                "ExpressionAttributeValues": {
+                    ":last": {"N": str(number + len(run) - 1)},
+                    ":owner": {"S": _owner(head)},
+                },
             }
             for number, run in _runs(first, [log_row(event) for event in events])
         ]
@@ -199,9 +279,19 @@ class TurnsTable:
         return self._key(turn_id, user_id, sk) | {keys.EXPIRES: {"N": str(keys.expires_in(keys.TURN_TTL_S))}}
 
 
-def new_owner() -> str:
-    """A name for one run of a turn."""
-    return new_id()
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The end of a turn's log, ready to be written: the transaction stays the same however often it is sent."""
+
+    head: TurnHead
+    earlier: Sequence[Mapping[str, Any]]
+    transaction: Mapping[str, Any]
+
+
+def _owner(head: TurnHead) -> str:
+    if head.owner is None:
+        raise ValueError("a run of this version names itself")
+    return head.owner
 
 
 def _runs(first: int, rows: Sequence[str]) -> list[tuple[int, Sequence[str]]]:

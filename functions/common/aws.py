@@ -104,7 +104,7 @@ class Aws:
         try:
             await self._credentials()
             answer, content = await self.send(service, self._session.signed(service.name, headers, body), body)
-        except (httpx2.TransportError, NotReady) as error:
+        except Exception as error:  # of whatever class: who calls has one way to go on without storage, and it must be taken
             raise StorageUnavailable from error
         return _read(answer, content)
 

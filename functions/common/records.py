@@ -46,7 +46,8 @@ class TurnHead(_Wire):
 
     `workspace_id` is where a new conversation is made (`new`), or the one the caller named, or None when a conversation is
     continued by its id alone; then `workspaces` decides (None: every workspace). `depth` is the answer's place in its branch,
-    counted from 0; `digest` tells two requests of the same id apart.
+    counted from 0; `digest` tells two requests of the same id apart; `owner` tells two runs of one request apart (None in records
+    of versions that did not say): only the run that holds the turn's claim has its answer stored.
     """
 
     turn_id: str
@@ -62,6 +63,7 @@ class TurnHead(_Wire):
     depth: int
     digest: str
     started_at: str
+    owner: str | None = None
 
 
 class NewMessage(_Wire):

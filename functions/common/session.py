@@ -68,17 +68,16 @@ class Session:
 
     def renew(self) -> None:
         """Finds the credentials, or has them renewed where they end soon. Raises NotReady."""
-        from botocore.exceptions import BotoCoreError
-
         self._tried_at = time.monotonic()
         try:
             if self._credentials is None:
                 self._credentials = self._core.get_credentials()
-            if self._credentials is None or not self._region:
-                raise NotReady("there are no credentials" if self._region else "AWS_REGION is not set")
-            self._frozen = self._credentials.get_frozen_credentials()
-        except (BotoCoreError, RuntimeError) as error:  # RuntimeError: what came was out of date, too
+            found = self._credentials.get_frozen_credentials() if self._credentials else None
+        except Exception as error:  # a source of credentials raises what it likes: BotoCoreError, ClientError, OSError, …
             raise NotReady from error
+        if found is None or not self._region:
+            raise NotReady("there are no credentials" if self._region else "AWS_REGION is not set")
+        self._frozen = found
 
     def endpoint(self, service: str) -> str:
         """The service's base URL, as botocore's clients find it: configured (AWS_ENDPOINT_URL…), or the region's own."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.common import keys
 from functions.common.access import Caller
 from functions.common.events import Event, from_log, text_of
+from functions.common.records import Usage
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -38,11 +39,28 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What persist's receipt says of the answer it has stored. `chars` are those of the answer and the reasoning together, None
+    in receipts of versions that did not say.
+    """
+
+    status: str
+    finish_reason: str | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnView:
     """A turn as the table shows it at one moment.
 
     `log_over` says that no event will follow: the run has sealed its log, or is dead. That can be later than the answer's being
     stored (`over`), for the answer is queued before the log's last events are written.
+
+    `lost` says that the answer is not saved and the same turn may be sent again: the queue refused it, or its run died before the
+    queue had the turn's beginning. `owner` is the run that holds the claim, `claimed_at` the claim's own last sign of life, in
+    milliseconds.
 
     `conversation_id` and `workspace_id` are known once persist has stored the turn (before that, `workspace_id` is what the
     caller named, if anything). `refused` is the error code persist answered instead. Times are epoch seconds.
@@ -58,6 +76,10 @@ class TurnView:
     workspace_id: str | None = None
     refused: str | None = None
     checkpoints: Sequence[Checkpoint] = field(default=())
+    lost: bool = False
+    owner: str | None = None
+    claimed_at: int = 0
+    answer: "StoredAnswer | None" = None
 
     @property
     def text(self) -> tuple[str, str]:
@@ -133,12 +155,20 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
         return None
     if _text(receipt, "digest") not in (None, _text(claim, "digest")):
         receipt = {}  # persist's word on another request of the same id
-    rows = sorted((item for sk, item in live.items() if sk.startswith(keys.EVENTS_PREFIX)), key=lambda item: str(item["sk"]["S"]))
+    owner = _text(claim, keys.OWNER)
+    rows = sorted(
+        (item for sk, item in live.items() if sk.startswith(keys.EVENTS_PREFIX) and _text(item, keys.OWNER) in (None, owner)),
+        key=lambda item: str(item["sk"]["S"]),
+    )
     seen = max(_seconds(item["at"]) for item in (claim, *rows))
+    sealed = claim["status"]["S"] != STREAMING
+    log_over = sealed or now - seen > DEAD_AFTER_S
+    # A claim of a version that did not say is taken for queued: it nearly always was.
+    queued = bool(receipt) or any(item.get(keys.QUEUED, {"BOOL": keys.QUEUED not in claim})["BOOL"] for item in (claim, *rows))
+    answer = _stored_answer(receipt)
     status = claim["status"]["S"]
-    log_over = status != STREAMING or now - seen > DEAD_AFTER_S
-    if status == STREAMING:
-        status = _text(receipt, "answer_status") or (INTERRUPTED if log_over else STREAMING)
+    if not sealed:
+        status = answer.status if answer else (INTERRUPTED if log_over else STREAMING)
     refused = _text(receipt, "refused")
     if refused and status != STREAMING:
         status = FAILED  # whatever its run said: it was over before persist could tell it
@@ -153,6 +183,23 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
         workspace_id=_text(receipt, "workspace_id") or _text(claim, "workspace_id"),
         refused=refused,
         checkpoints=tuple(Checkpoint(_first(item), from_log(item["events"]["S"])) for item in rows),
+        lost=claim.get(keys.LOST, {}).get("BOOL", False) or (log_over and not sealed and not queued),
+        owner=owner,
+        claimed_at=int(claim["at"]["N"]),
+        answer=answer,
+    )
+
+
+def _stored_answer(receipt: Item) -> StoredAnswer | None:
+    if (status := _text(receipt, "answer_status")) is None:
+        return None
+    usage, chars = _text(receipt, "usage"), receipt.get("answer_chars")
+    return StoredAnswer(
+        status,
+        _text(receipt, "finish_reason"),
+        _text(receipt, "error"),
+        Usage.model_validate_json(usage) if usage else None,
+        int(chars["N"]) if chars else None,
     )
 
 
