@@ -128,8 +128,8 @@ def test_either_end_of_a_turn_is_tried_again_until_the_queue_takes_it(chat_syste
 
 @pytest.mark.parametrize(
     "fault",
-    [throttled(), broken(), hangs(0.5), answer(200, {}), answer(400, {"__type": 5})],
-    ids=["throttled", "500", "hanging", "replies without a word", "an error without a name"],
+    [throttled(), broken(), hangs(0.5), answer(400, {"__type": 5})],
+    ids=["throttled", "500", "hanging", "an error without a name"],
 )
 def test_a_failing_small_table_only_delays_the_news_of_the_conversation(chat_system: System, fault: Effect) -> None:
     chat_system.model.plays(*PACED)
@@ -138,7 +138,7 @@ def test_a_failing_small_table_only_delays_the_news_of_the_conversation(chat_sys
         stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.2").say("hi")
 
     assert stream.types == ["start", "token", "persistPending", "complete"]
-    assert stream.last["durable"] is True
+    assert stream.last["durable"] is False, "another run of the turn may hold its claim, and be the one that is stored"
     assert {type(record) for record in chat_system.queued()} >= {TurnStarted, TurnFinished}
 
 
