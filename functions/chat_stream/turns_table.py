@@ -67,7 +67,7 @@ class TurnsTable:
         condition = "attribute_not_exists(pk) OR expires_at <= :now OR #owner = :owner"
         values = {":now": {"N": str(keys.expires_in(0))}, ":owner": {"S": _owner(head)}}
         try:
-            await self._put_claim(head, condition, {"#owner": keys.OWNER}, values)
+            await self._aws.call(DYNAMODB, "PutItem", self._claim(head, condition, {"#owner": keys.OWNER}, values))
         except ConditionFailed as error:
             if error.item.get("digest") != {"S": head.digest}:
                 return Claimed(mine=False, same=False)
@@ -81,15 +81,41 @@ class TurnsTable:
             return False
         await self._erase_log(head)  # first: what lies there under a number that this run will write is not this run's
         # A sign of life since, or another run that was quicker: then it is theirs.
-        condition, names = "#owner = :theirs AND #at = :at", {"#owner": keys.OWNER, "#at": "at"}
-        values = {":theirs": {"S": view.owner or ""}, ":at": {"N": str(view.claimed_at)}}
+        claim = self._claim(
+            head,
+            "#owner = :theirs AND #at = :at",
+            {"#owner": keys.OWNER, "#at": "at"},
+            {":theirs": {"S": view.owner or ""}, ":at": {"N": str(view.claimed_at)}},
+        )
+        # Their answer may be in the queue all the same. Stored before this it stands in the way; after this, it is not stored.
+        receipt = {
+            "TableName": self._table,
+            "Key": self._key(head.turn_id, head.user_id, keys.RECEIPT),
+            "UpdateExpression": "SET #owner = :owner, #digest = :digest, #expires = if_not_exists(#expires, :expires)",
+            "ConditionExpression": "attribute_not_exists(#answer) AND attribute_not_exists(#refused)",
+            "ExpressionAttributeNames": {
+                "#owner": keys.OWNER,
+                "#digest": "digest",
+                "#expires": keys.EXPIRES,
+                "#answer": "answer_status",
+                "#refused": "refused",
+            },
+            "ExpressionAttributeValues": {
+                ":owner": {"S": _owner(head)},
+                ":digest": {"S": head.digest},
+                ":expires": {"N": str(keys.expires_in(keys.TURN_TTL_S))},
+            },
+        }
+        transaction = {"TransactItems": [{"Put": claim}, {"Update": receipt}], "ClientRequestToken": new_id()}
         try:
-            await self._put_claim(head, condition, names, values)
-        except ConditionFailed as error:
-            return error.item.get(keys.OWNER) == {"S": _owner(head)}  # by a put whose reply was lost
+            await self._aws.call(DYNAMODB, "TransactWriteItems", transaction)
+        except TransactionCanceled as error:
+            if "ConditionalCheckFailed" not in error.codes:
+                raise
+            return await self.holds(head)  # by a transaction whose reply was lost
         return True
 
-    async def _put_claim(self, head: TurnHead, condition: str, names: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    def _claim(self, head: TurnHead, condition: str, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         item = self._item(head.turn_id, head.user_id, keys.TURN) | {
             "status": {"S": turns.STREAMING},
             "digest": {"S": head.digest},
@@ -102,18 +128,14 @@ class TurnsTable:
         }
         if head.workspace_id is not None:
             item["workspace_id"] = {"S": head.workspace_id}
-        await self._aws.call(
-            DYNAMODB,
-            "PutItem",
-            {
-                "TableName": self._table,
-                "Item": item,
-                "ConditionExpression": condition,
-                "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": values,
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            },
-        )
+        return {
+            "TableName": self._table,
+            "Item": item,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
 
     async def holds(self, head: TurnHead) -> bool:
         """Whether the claim is this run's, by a strongly consistent read."""

@@ -164,7 +164,8 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
     sealed = claim["status"]["S"] != STREAMING
     log_over = sealed or now - seen > DEAD_AFTER_S
     # A claim of a version that did not say is taken for queued: it nearly always was.
-    queued = bool(receipt) or any(item.get(keys.QUEUED, {"BOOL": keys.QUEUED not in claim})["BOOL"] for item in (claim, *rows))
+    stored = {"conversation_id", "answer_status", "refused"} & receipt.keys()
+    queued = bool(stored) or any(item.get(keys.QUEUED, {"BOOL": keys.QUEUED not in claim})["BOOL"] for item in (claim, *rows))
     answer = _stored_answer(receipt)
     status = claim["status"]["S"]
     if not sealed:
@@ -183,7 +184,7 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
         workspace_id=_text(receipt, "workspace_id") or _text(claim, "workspace_id"),
         refused=refused,
         checkpoints=tuple(Checkpoint(_first(item), from_log(item["events"]["S"])) for item in rows),
-        lost=claim.get(keys.LOST, {}).get("BOOL", False) or (log_over and not sealed and not queued),
+        lost=answer is None and (claim.get(keys.LOST, {}).get("BOOL", False) or (log_over and not sealed and not queued)),
         owner=owner,
         claimed_at=int(claim["at"]["N"]),
         answer=answer,

@@ -44,6 +44,7 @@ def _plan(record: Record, known: Known, store: Store, pace: Pace) -> Plan:
         case TurnStarted():
             return plan_started(store.tables, record, workspace_id)
         case TurnFinished():
-            return plan_finished(store.tables, record, workspace_id, known.begun(record.turn))
+            begun, claimed = known.begun(record.turn), known.claimed(record.turn)
+            return plan_finished(store.tables, record, workspace_id, begun=begun, claimed=claimed)
         case SettleTurn():
             return settle(record.turn, workspace_id, store, pace)

@@ -33,6 +33,7 @@ class What(Enum):
     MESSAGE_ID = "message_id"
     MESSAGE = "message"
     ANSWER = "answer"
+    CLAIM = "claim"
     RECEIPT = "receipt"
     USAGE = "usage"
 

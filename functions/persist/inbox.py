@@ -73,8 +73,9 @@ def _lag_s(record: Record, result: Result, now: float) -> float | None:
 _WORTH_A_LINE: Final = {
     Outcome.REFUSED: "the turn's conversation is not there for it",
     Outcome.DUPLICATE: "the turn's id belongs to another request",
+    Outcome.OTHER_RUN: "another run of the turn is stored",
 }
-_CODE: Final = {Outcome.REFUSED: CONVERSATION_NOT_FOUND, Outcome.DUPLICATE: DUPLICATE_TURN}
+_CODE: Final = {Outcome.REFUSED: CONVERSATION_NOT_FOUND, Outcome.DUPLICATE: DUPLICATE_TURN, Outcome.OTHER_RUN: DUPLICATE_TURN}
 
 
 def _log(message: Message, record: Record | Poison, result: Result) -> None:

@@ -17,7 +17,7 @@ from functions.persist.errors import (
 )
 from functions.persist.pace import MAX_ATTEMPTS
 from functions.persist.plan import Plan
-from functions.persist.receipts import CONVERSATION_NOT_FOUND, DUPLICATE_TURN
+from functions.persist.receipts import CONVERSATION_NOT_FOUND, DUPLICATE_TURN, other_run
 from functions.persist.writes import is_own_answer
 
 
@@ -28,6 +28,7 @@ class Outcome(Enum):
     REPEATED = "repeated"
     REFUSED = "refused"
     DUPLICATE = "duplicate"
+    OTHER_RUN = "other_run"
 
 
 def outcome_of_refusal(code: str) -> Outcome:
@@ -87,18 +88,20 @@ class Job:
     def cancelled(self, reasons: Sequence[Reason]) -> None:
         """The current transaction was cancelled and wrote nothing; `reasons` are its writes' own. Decides what comes next.
 
-        The order matters: who owns the turn's id comes before all, then whether the conversation is there, then whose the
-        ids of the messages and of the answer are, then the rest.
+        The order matters: which request, and which run of it, owns the turn's id comes before all, then whether the conversation
+        is there, then whose the ids of the messages and of the answer are, then the rest.
         """
         codes = {reason.code for reason in reasons} - {NO_REASON}
         if not codes:
-            return  # another record of the same transaction was the cause
+            return  # another record of the same transaction was the cause (waves.py sees to it that one was)
         self.alone = True
         failed = {
             write.what: reason.item for write, reason in zip(self.writes, reasons, strict=True) if reason.code == CONDITION_FAILED
         }
         if What.RECEIPT in failed:
             self.outcome = self._outcome_of(failed[What.RECEIPT])
+        elif What.CLAIM in failed:
+            self.outcome = Outcome.OTHER_RUN
         elif What.TOMBSTONE in failed or (What.META in failed and not self._owned(failed[What.META])):
             self._refused = CONVERSATION_NOT_FOUND
             self.writes = self._next()
@@ -130,4 +133,6 @@ class Job:
     def _outcome_of(self, receipt: Mapping[str, Any]) -> Outcome:
         if receipt["digest"]["S"] != self.plan.turn.digest:
             return Outcome.DUPLICATE
-        return outcome_of_refusal(receipt["refused"]["S"]) if "refused" in receipt else Outcome.REPEATED
+        if "refused" in receipt:
+            return outcome_of_refusal(receipt["refused"]["S"])
+        return Outcome.OTHER_RUN if other_run(receipt, self.plan.turn) else Outcome.REPEATED

@@ -6,10 +6,11 @@ from typing import Any
 
 from functions.common import keys
 from functions.common.keys import Key
-from functions.common.records import Record, SettleTurn, TurnHead, TurnStarted
+from functions.common.records import Record, SettleTurn, TurnFinished, TurnHead, TurnStarted
 from functions.persist.errors import Poison
 from functions.persist.job import Outcome, outcome_of_refusal
 from functions.persist.pace import Pace
+from functions.persist.receipts import other_run
 from functions.persist.store import MAX_READS, Store
 
 Item = Mapping[str, Any]
@@ -27,8 +28,11 @@ class Known:
         turn = record.turn
         # The claim was put before the turn's first byte left; another request's record may still have been quicker through the
         # queue than that of the request which owns the turn.
-        if not _same_request(self._live(_turn_key(turn, keys.TURN)), turn):
+        claim = self._live(_turn_key(turn, keys.TURN))
+        if not _same_request(claim, turn):
             return Outcome.DUPLICATE
+        if isinstance(record, TurnFinished) and other_run(claim, turn):
+            return Outcome.OTHER_RUN
         if not isinstance(record, SettleTurn):
             return None
         receipt = self._live(_turn_key(turn, keys.RECEIPT))
@@ -42,6 +46,10 @@ class Known:
         """Whether the turn's beginning is stored: only that names the conversation on the receipt."""
         receipt = self._live(_turn_key(turn, keys.RECEIPT))
         return "conversation_id" in receipt and _same_request(receipt, turn)
+
+    def claimed(self, turn: TurnHead) -> bool:
+        """Whether a run holds the turn's claim."""
+        return bool(self._live(_turn_key(turn, keys.TURN)))
 
     def workspace_of(self, turn: TurnHead) -> str | None:
         """The workspace the turn's conversation must be in, None when the turn must be refused.

@@ -10,7 +10,7 @@ from functions.common import times
 from functions.common.records import SQS_MAX_DELAY_S, Answer, TurnFinished, TurnHead, TurnStarted
 from functions.common.turns import INTERRUPTED
 from functions.persist.entries import Tables, Write
-from functions.persist.receipts import CONVERSATION_NOT_FOUND, claim, receipt, refusal
+from functions.persist.receipts import CONVERSATION_NOT_FOUND, claim, claimed_with_answer, receipt, refusal
 from functions.persist.usage import counted
 from functions.persist.writes import (
     answer,
@@ -42,7 +42,7 @@ class Plan:
     workspace_id: str
     updated_at: str
     writes: Sequence[Write]
-    answer_status: str | None = None
+    answer: Answer | None = None
     settling: bool = False
     final: bool = True
     refused: str | None = None
@@ -65,8 +65,7 @@ class Plan:
         if part < len(self.parts) - 1:
             last = claim(tables, turn)
         else:
-            status = self.answer_status if self.final else None
-            last = receipt(tables, turn, self.workspace_id, status, self.settling)
+            last = receipt(tables, turn, self.workspace_id, self.answer if self.final else None, self.settling)
         return [*guards, *self.parts[part], last]
 
     def refusal(self, code: str) -> list[Write]:
@@ -89,12 +88,16 @@ def plan_started(tables: Tables, record: TurnStarted, workspace_id: str) -> Plan
     return Plan(tables, turn, workspace_id, turn.started_at, writes)
 
 
-def plan_finished(tables: Tables, record: TurnFinished, workspace_id: str, begun: bool = False) -> Plan:
-    """`begun`: the turn's beginning is stored, and with it the answer's id."""
+def plan_finished(tables: Tables, record: TurnFinished, workspace_id: str, begun: bool, claimed: bool) -> Plan:
+    """`begun`: the turn's beginning is stored, and with it the answer's id. `claimed`: a run holds the turn's claim, and it is this
+    one. A turn that could write no claim gets it with its answer, so that no other run of it is answered, or stored, afterwards.
+    """
     turn, ended = record.turn, record.answer
     first = [] if begun else [answer_id(tables, turn)]
     writes = [*first, answer(tables, turn, ended), *counted(tables, turn, ended)]
-    return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended.status)
+    if turn.owner is not None and not claimed:
+        writes.append(claimed_with_answer(tables, turn, workspace_id, ended))
+    return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended)
 
 
 def plan_settled(tables: Tables, turn: TurnHead, workspace_id: str, text: tuple[str, str] | None, alive: bool) -> Plan:
@@ -107,7 +110,7 @@ def plan_settled(tables: Tables, turn: TurnHead, workspace_id: str, text: tuple[
     # When it was settled, about: a reader that asks what has changed since the turn began gets this, too.
     updated_at = times.iso(datetime.fromisoformat(turn.started_at).timestamp() + SQS_MAX_DELAY_S)
     writes = [answer_id(tables, turn), answer(tables, turn, ended, placeholder_only=text is None, updated_at=updated_at)]
-    return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended.status, settling=True, final=not alive)
+    return Plan(tables, turn, workspace_id, ended.finished_at, writes, ended, settling=True, final=not alive)
 
 
 def split(writes: Iterable[Write], max_entries: int, max_bytes: int) -> list[list[Write]]:

@@ -1,10 +1,11 @@
 """The receipts persist leaves in the `turns` table: what the turn's reader waits for, and which request owns the turn's id."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from functions.common import keys
-from functions.common.records import TurnHead
+from functions.common.records import Answer, TurnHead
 from functions.persist.entries import Tables, Values, What, Write, update
 
 CONVERSATION_NOT_FOUND: Final = "conversation_not_found"
@@ -14,24 +15,58 @@ DUPLICATE_TURN: Final = "duplicate_turn"
 _SAME_REQUEST: Final = "(attribute_not_exists(#digest) OR #digest = :digest)"
 # A refusal is final, or a turn could be stored by halves.
 _OPEN: Final = f"{_SAME_REQUEST} AND attribute_not_exists(#refused)"
+# A run that took the turn over from another one, whose answer was lost, has left its name (turns_table.py).
+_OWN_RUN: Final = f"{_OPEN} AND (attribute_not_exists(#owner) OR #owner = :owner)"
+_CLAIM_FREE: Final = "attribute_not_exists(#owner) OR #owner = :owner OR #expires_at <= :now"
 # What the turn itself sent is never replaced by a settling: `interrupted` may be its own word too, and only this remembers.
 _UNANSWERED: Final = f"{_OPEN} AND attribute_not_exists(#answer_status)"
 
 
-def receipt(tables: Tables, turn: TurnHead, workspace_id: str, answer_status: str | None = None, settling: bool = False) -> Write:
-    """Says where the turn is stored. It stands in the transaction of what it speaks of: never early, never missing.
+def other_run(item: Mapping[str, Any], turn: TurnHead) -> bool:
+    """Whether a claim or a receipt names another run of the turn than the one the record comes from."""
+    return turn.owner is not None and keys.OWNER in item and item[keys.OWNER]["S"] != turn.owner
+
+
+def receipt(tables: Tables, turn: TurnHead, workspace_id: str, answer: Answer | None = None, settling: bool = False) -> Write:
+    """Says where the turn is stored, and with its `answer` how it ended. It stands in the transaction of what it speaks of: never
+    early, never missing.
 
     Only the turn's beginning names the conversation: an answer may be stored before its question, and a reader sent there then
     would find half a conversation.
     """
-    said = {"workspace_id": workspace_id}
-    if answer_status is not None:
-        said["answer_status"] = answer_status
+    said: dict[str, str | int] = {"workspace_id": workspace_id}
+    if answer is None:
+        if not settling:
+            said["conversation_id"] = turn.conversation_id
+    else:
+        said |= {"answer_status": answer.status, "answer_chars": len(answer.content) + len(answer.reasoning)}
+        said |= {"finish_reason": answer.finish_reason} if answer.finish_reason is not None else {}
+        said |= {"error": answer.error} if answer.error is not None else {}
+        said |= {"usage": answer.usage.model_dump_json()} if answer.usage is not None else {}
     if settling:
         return _write(tables, turn, said, _UNANSWERED, ("refused", "answer_status"))
-    if answer_status is None:
-        said["conversation_id"] = turn.conversation_id
+    if answer is not None and turn.owner is not None:
+        return _write(tables, turn, said, _OWN_RUN, ("refused", keys.OWNER), {keys.OWNER: turn.owner})
     return _write(tables, turn, said, _OPEN, ("refused",))
+
+
+def claimed_with_answer(tables: Tables, turn: TurnHead, workspace_id: str, answer: Answer) -> Write:
+    """The claim of a run that could not write it: its turn is found, and cannot be answered again."""
+    finished = datetime.fromisoformat(answer.finished_at).timestamp()
+    claimed: dict[str, str | int] = {
+        "digest": turn.digest,
+        keys.OWNER: turn.owner or "",
+        "status": answer.status,
+        "model": turn.model,
+        "workspace_id": workspace_id,
+        "started_at": turn.started_at,
+        "at": int(finished * 1000),
+        keys.EXPIRES: _expires_at(turn),
+    }
+    key = keys.Key(keys.turn_pk(turn.turn_id, turn.user_id), keys.TURN)
+    return update(
+        What.CLAIM, tables.turns, key, keep={}, replace=claimed, condition=_CLAIM_FREE, values={"now": keys.expires_in(0)}
+    )
 
 
 def claim(tables: Tables, turn: TurnHead) -> Write:
@@ -46,9 +81,14 @@ def refusal(tables: Tables, turn: TurnHead, code: str) -> Write:
     return _write(tables, turn, {"refused": code}, _SAME_REQUEST, ())
 
 
-def _write(tables: Tables, turn: TurnHead, said: Values, condition: str, names: tuple[str, ...]) -> Write:
-    # As long as the turn can be replayed; counted from its start, so that a repeat writes the same.
-    expires_at = int(datetime.fromisoformat(turn.started_at).timestamp()) + keys.TURN_TTL_S
+def _write(
+    tables: Tables, turn: TurnHead, said: Values, condition: str, names: tuple[str, ...], values: Values | None = None
+) -> Write:
     key = keys.Key(keys.turn_pk(turn.turn_id, turn.user_id), keys.RECEIPT)
-    replace = {"digest": turn.digest, **said, keys.EXPIRES: expires_at}
-    return update(What.RECEIPT, tables.turns, key, keep={}, replace=replace, condition=condition, names=names)
+    replace = {"digest": turn.digest, **said, keys.EXPIRES: _expires_at(turn)}
+    return update(What.RECEIPT, tables.turns, key, keep={}, replace=replace, condition=condition, names=names, values=values)
+
+
+def _expires_at(turn: TurnHead) -> int:
+    """As long as the turn can be replayed; counted from its start, so that a repeat writes the same."""
+    return int(datetime.fromisoformat(turn.started_at).timestamp()) + keys.TURN_TTL_S

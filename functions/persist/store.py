@@ -26,10 +26,10 @@ T = TypeVar("T")
 MAX_READS: Final = 100  # BatchGetItem: "up to 100 items"
 DYNAMODB: Final = replace(aws.DYNAMODB, connect_s=CONNECT_TIMEOUT_S, read_s=READ_TIMEOUT_S)
 _SERVER_ERROR: Final = 500
-_ATTRIBUTES: Final = (
-    keys.PK,
-    keys.SK,
+# What is read of an item (known.py).
+_READ: Final = (
     keys.EXPIRES,
+    keys.OWNER,
     "digest",
     "refused",
     "answer_status",
@@ -37,7 +37,7 @@ _ATTRIBUTES: Final = (
     "workspace_id",
     "deleted_at",
 )
-_NAMES: Final = {f"#{name}": name for name in _ATTRIBUTES}  # what is read of an item (known.py)
+_NAMES: Final = {f"#{name}": name for name in (keys.PK, keys.SK, *_READ)}
 _PROJECTION: Final = ", ".join(_NAMES)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from functions.common.keys import Key
-from functions.persist.errors import Cancelled, OutOfTime, PersistError
+from functions.persist.errors import NO_REASON, Cancelled, OutOfTime, PersistError, Unavailable
 from functions.persist.job import Job
 from functions.persist.pace import Pace
 from functions.persist.plan import MAX_BYTES, MAX_ENTRIES
@@ -67,6 +67,11 @@ def _send(pack: Sequence[Job], store: Store, pace: Pace) -> None:
 
 
 def _cancelled(pack: Sequence[Job], error: Cancelled) -> None:
+    count = sum(len(job.writes) for job in pack)
+    if len(error.reasons) != count or all(reason.code == NO_REASON for reason in error.reasons):
+        # Cancelled, and DynamoDB does not say why: as if it were busy.
+        _failed(pack, Unavailable("cancelled_without_reason"))
+        return
     reasons = iter(error.reasons)
     for job in pack:
         job.cancelled([next(reasons) for _ in job.writes])

@@ -176,7 +176,7 @@ def test_a_second_run_whose_short_answer_was_over_first_says_so_at_once(chat_sys
 
 def of_the_claim(effect: Effect) -> Effect:
     """The effect, for the puts of claims alone."""
-    return lambda request: effect(request) if b'"owner"' in request.body else None
+    return lambda request: effect(request) if b'"digest"' in request.body else None
 
 
 def test_a_run_that_learns_late_that_it_is_another_s_shows_that_one_under_its_numbers(chat_system: System) -> None:

@@ -52,9 +52,8 @@ def started(turn: TurnHead, count: int = 1, content: str = "hi") -> Plan:
 
 
 def finished(turn: TurnHead) -> Plan:
-    return plan_finished(
-        TABLES, TurnFinished(turn=turn, answer=Answer(content="", status="complete", finished_at=MOMENT)), "acme"
-    )
+    answer = Answer(content="", status="complete", finished_at=MOMENT)
+    return plan_finished(TABLES, TurnFinished(turn=turn, answer=answer), "acme", claimed=True)
 
 
 def reasons(job: Job, **failed: str | dict[str, Any]) -> list[Reason]:
