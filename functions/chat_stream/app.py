@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> Starlette:
     quota = QuotaTable(aws, settings.turns_table, settings.quotas)
     ports = Ports(model, table, outbox, quota, Meter(settings.metrics_namespace))
     turns = RunningTurns(ports, settings.timing, settings.limits, LocalQuota(settings.quotas))
-    routes = Routes(settings, buds.load(buds.FOLDER, settings.model), turns, table)
+    routes = Routes(settings, buds.load(buds.FOLDER, settings.model), turns, table, quota)
     verifier = TokenVerifier(settings.auth)
     signed_in = _SignedIn(verifier, failures)
 

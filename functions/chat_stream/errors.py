@@ -24,6 +24,7 @@ TurnFailed
 ├── MessageIdTaken         a message's id was used for another message of the conversation
 ├── QuotaExceeded          nothing of the turn is stored, and its turnId may be used again
 │   ├── TooManyStreams     as many answers as allowed are under way
+│   ├── TooManyResumes     as many streams as allowed show answers again
 │   ├── TooManyTurns       as many turns as allowed began this minute
 │   └── TokensUsedUp       as many tokens as allowed were used today
 └── Broken                 a fault of ours
@@ -143,6 +144,10 @@ class QuotaExceeded(TurnFailed):
 
 class TooManyStreams(QuotaExceeded):
     sentence = "Too many answers are under way. Wait for one to end, or stop it."
+
+
+class TooManyResumes(QuotaExceeded):
+    sentence = "Too many streams show your answers again. Close some, and try again in a moment."
 
 
 class TooManyTurns(QuotaExceeded):

@@ -1,7 +1,7 @@
 """What this process alone knows of a user's quotas: enough for a real 429, without a model call, when it is sure.
 
-The table decides; this never refuses what the table would not, but for one thing: turns still on their way to the table count as
-streams here already.
+The table decides; this never refuses what the table would not, but for two things: turns still on their way to the table count as
+streams here already, and a refusal for too many streams holds for two seconds, unless one of them ends here.
 """
 
 import time
@@ -37,10 +37,16 @@ class LocalQuota:
 
     def remember(self, user_id: str, refusal: errors.QuotaExceeded) -> None:
         """The table has refused: what counts by the minute or the day stays refused until that is over."""
-        if (length := _WINDOWS.get(type(refusal))) is not None:
-            if len(self._refused) >= _REMEMBERED:
-                self._refused.clear()
-            self._refused[user_id] = (refusal, (time.time() // length + 1) * length)
+        length = _WINDOWS.get(type(refusal))
+        until = time.time() + _AGAIN_S if length is None else (time.time() // length + 1) * length
+        if len(self._refused) >= _REMEMBERED:
+            self._refused.clear()
+        self._refused[user_id] = (refusal, until)
+
+    def freed(self, user_id: str) -> None:
+        """One of the user's streams has ended here: there may be a place again."""
+        if isinstance(self._refused.get(user_id, (None, 0))[0], errors.TooManyStreams):
+            del self._refused[user_id]
 
 
 def _problem(refusal: errors.QuotaExceeded, seconds: float) -> QuotaExceeded:

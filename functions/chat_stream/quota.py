@@ -7,6 +7,7 @@ One item per user (`USER#<user>` / `QUOTA`) holds all that counts:
                      none has to be reset
     refused#<minute> a set, the leases that this minute was asked for and did not give
     tokens#<day>     how many tokens this UTC day's turns have used
+    resumes          a set, one `<until> <id>` for each stream in which an answer is shown again
 
 Each update that adds is told by a lease whether it is a repeat: the one that lets a turn in by the lease's absence, the one that
 counts its tokens by the lease's presence, the one that counts a refusal by its absence among the refused.
@@ -30,14 +31,18 @@ from typing import Any, Final
 
 from functions.chat_stream import errors
 from functions.common import keys, turns
-from functions.common.aws import DYNAMODB, Aws, ConditionFailed
+from functions.common.aws import DYNAMODB, Aws, ConditionFailed, StorageUnavailable
+from functions.common.ids import new_id
+from functions.common.log import get_logger
 from functions.common.quotas import Quotas
 from functions.common.records import TurnHead
 
+logger = get_logger("chat_stream")
 MINUTE_S: Final = 60
 DAY_S: Final = 24 * 3600
 _KEPT_S: Final = 2 * DAY_S  # nothing in the item means anything longer
 _ATTEMPTS: Final = 3
+_LONGEST_S: Final = 900  # a function lives no longer, so neither does a turn
 _LOOKED_AT: Final = 20  # leases looked at when the set is full, the oldest first: they are the likeliest to be dead
 _WINDOW = re.compile(r"(turns|refused|tokens)#(\d+)")
 
@@ -60,6 +65,51 @@ class QuotaTable:
         if not self._unlimited:
             await self._release(user_id, lease, tokens)
 
+    async def enter(self, user_id: str, lease: str) -> errors.QuotaExceeded | None:
+        """Lets a resume in under the lease's name, or refuses it. A table that does not answer lets it pass."""
+        if not self._quotas.resumes:
+            return None
+        try:
+            for _ in range(_ATTEMPTS):
+                full = await self._enter(user_id, lease)
+                if full is None or lease in full:
+                    return None
+                over = [one for one in full if _until(one) <= time.time()]
+                if not over:
+                    return errors.TooManyResumes()
+                await self._remove(user_id, "resumes", over)
+        except StorageUnavailable as error:
+            logger.warning("a resume is let in unasked", extra={"error": type(error).__name__})
+        return None
+
+    async def leave(self, user_id: str, lease: str) -> None:
+        """Gives a resume's place back. One that cannot be given back is free when the longest turn would be over."""
+        if self._quotas.resumes:
+            try:
+                await self._remove(user_id, "resumes", [lease])
+            except StorageUnavailable as error:
+                logger.warning("a resume's place was not given back", extra={"error": type(error).__name__})
+
+    async def _enter(self, user_id: str, lease: str) -> list[str] | None:
+        """None when the resume was let in, else the leases that fill the set."""
+        update = {
+            "UpdateExpression": "SET #expires = :expires ADD #resumes :lease",
+            "ConditionExpression": "attribute_not_exists(#resumes) OR size(#resumes) < :most",
+            "ExpressionAttributeNames": {"#expires": keys.EXPIRES, "#resumes": "resumes"},
+            "ExpressionAttributeValues": {
+                ":expires": {"N": str(int(time.time()) + _KEPT_S)},
+                ":lease": {"SS": [lease]},
+                ":most": {"N": str(self._quotas.resumes)},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            await self._update(user_id, update)
+        except ConditionFailed as error:
+            found: list[str] = error.item.get("resumes", {}).get("SS", [])
+            return found
+        return None
+
     async def _admit(self, user_id: str, lease: str) -> errors.QuotaExceeded | None:
         refusal: errors.QuotaExceeded | None = None
         for _ in range(_ATTEMPTS):
@@ -77,7 +127,7 @@ class QuotaTable:
                 return refusal
             if not (dead := await self._dead(user_id, _leases(full))):
                 break
-            await self._bury(user_id, dead)
+            await self._remove(user_id, "leases", dead)
         await self._count_refusal(user_id, lease)
         return refusal
 
@@ -148,8 +198,8 @@ class QuotaTable:
         """The leases whose turns are over: sealed but not given back yet, dead, or gone."""
         dead = []
         for lease in sorted(leases)[:_LOOKED_AT]:
-            until, turn_id, *_ = lease.split(" ")
-            if int(until) > time.time():
+            _, turn_id, *_ = lease.split(" ")
+            if _until(lease) > time.time():
                 page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
                 view = turns.view(page["Items"])
                 if view is not None and not view.log_over:
@@ -157,14 +207,14 @@ class QuotaTable:
             dead.append(lease)
         return dead
 
-    async def _bury(self, user_id: str, dead: list[str]) -> None:
+    async def _remove(self, user_id: str, name: str, leases: list[str]) -> None:
         """No condition: a lease that is not there any more changes nothing."""
         await self._update(
             user_id,
             {
-                "UpdateExpression": "DELETE #leases :dead",
-                "ExpressionAttributeNames": {"#leases": "leases"},
-                "ExpressionAttributeValues": {":dead": {"SS": dead}},
+                "UpdateExpression": "DELETE #leases :leases",
+                "ExpressionAttributeNames": {"#leases": name},
+                "ExpressionAttributeValues": {":leases": {"SS": leases}},
             },
         )
 
@@ -187,7 +237,7 @@ class QuotaTable:
             left = (await self._update(user_id, update)).get("Attributes", {})
         except ConditionFailed:
             return  # given back before, by a request whose reply was lost, or taken for dead, or never given
-        await self._tidy(user_id, _past(left, now), [one for one in _leases(left) if int(one.split(" ")[0]) <= now])
+        await self._tidy(user_id, _past(left, now), [one for one in _leases(left) if _until(one) <= now])
 
     async def _tidy(self, user_id: str, past: list[str], expired: list[str]) -> None:
         """Removes what nothing counts in any more, once it is worth a write."""
@@ -213,6 +263,15 @@ _TIDY_FROM: Final = 20  # windows and leases of the past in the item before they
 def new_lease(head: TurnHead, seconds: float) -> str:
     """The name of a run's place among its user's streams; the turn is over after so long at the latest."""
     return f"{int(time.time() + seconds):010d} {head.turn_id} {head.owner}"
+
+
+def resume_lease() -> str:
+    """The name of a resume's place: it is over when the longest turn is."""
+    return f"{int(time.time() + _LONGEST_S):010d} {new_id()}"
+
+
+def _until(lease: str) -> int:
+    return int(lease.partition(" ")[0])
 
 
 def _windows(now: float) -> tuple[str, str]:

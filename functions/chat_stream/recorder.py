@@ -90,12 +90,13 @@ class Recorder:
         self.no_time: asyncio.Future[None] = self._loop.create_future()
         self._complained = False
 
-    async def run(self, model_sent: asyncio.Event, deadline: Deadline) -> None:
-        """Works until cancelled. Begins once the model's request is on the wire."""
-        try:
-            await asyncio.wait_for(model_sent.wait(), _MODEL_FIRST_S)
-        except TimeoutError:
-            logger.warning("the model's request is not out yet", extra={"turn_id": self._head.turn_id})
+    async def run(self, model_sent: asyncio.Event | None, deadline: Deadline) -> None:
+        """Works until cancelled. Begins once the model's request is on the wire, or at once where that waits for the quota."""
+        if model_sent is not None:
+            try:
+                await asyncio.wait_for(model_sent.wait(), _MODEL_FIRST_S)
+            except TimeoutError:
+                logger.warning("the model's request is not out yet", extra={"turn_id": self._head.turn_id})
         self._wrote_at = self._loop.time()
         try:
             await self._insist(self._claim, Deadline.after(_CLAIM_S), deadline)
@@ -115,6 +116,10 @@ class Recorder:
         await asyncio.wait({self._verdict}, timeout=seconds)
         self._decide(None)
         return self._verdict.result()
+
+    async def asked(self, seconds: float) -> None:
+        """Until the quota has said its word, at most so long."""
+        await asyncio.wait({self._verdict}, timeout=seconds)
 
     async def save(self, finished: TurnFinished, deadline: Deadline) -> bool:
         """Queues the answer, once the queue has the turn's beginning; whether it has both by the deadline.

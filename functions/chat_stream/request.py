@@ -31,6 +31,11 @@ class TurnRequest:
     parameters: Mapping[str, Any]
 
     @property
+    def size(self) -> int:
+        """Characters of the prompt."""
+        return sum(len(message["content"]) for message in self.prompt)
+
+    @property
     def head(self) -> TurnHead:
         return self.started.turn
 

@@ -14,6 +14,7 @@ from functions.chat_stream.body import read_json_bytes
 from functions.chat_stream.buds import Bud
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.event_log import EventLog
+from functions.chat_stream.quota import QuotaTable, resume_lease
 from functions.chat_stream.replay import follow
 from functions.chat_stream.request import read_body, turn_request
 from functions.chat_stream.response import EventStreamResponse
@@ -42,6 +43,7 @@ class Routes:
     buds: Mapping[str, Bud]
     turns: RunningTurns
     table: TurnsTable
+    quota: QuotaTable
 
     async def chat(self, request: Request, caller: Caller) -> Answer:
         """`POST /api/chat`, `POST /api/chat/{conversation_id}`: begins a turn, or shows it again when it was posted before."""
@@ -55,7 +57,7 @@ class Routes:
         asked = turn_request(body, conversation_id, caller, self.buds, settings.limits, iso(time.time()))
         turn = self.turns.start(asked, deadline)
         if turn is None or turn.log.dropped:
-            return self._replay(asked.head.turn_id, caller, after=0)
+            return await self._replay(asked.head.turn_id, caller, after=0)
         response = EventStreamResponse(turn.log, settings.timing.keepalive_s)
         for _ in range(_ROUNDS_TO_MODEL):
             await asyncio.sleep(0)
@@ -79,7 +81,7 @@ class Routes:
         """`GET /api/turns/{turn_id}/stream`: the turn's events after `Last-Event-ID`, then live until the terminal one."""
         after = _last_event_id(request)
         turn_id, _ = await self._find(request, caller)
-        return self._replay(turn_id, caller, after)
+        return await self._replay(turn_id, caller, after)
 
     async def stop(self, request: Request, caller: Caller) -> Answer:
         """`POST /api/turns/{turn_id}/stop`: asks the turn to end, wherever it runs."""
@@ -137,8 +139,11 @@ class Routes:
             raise problems.NotFound
         return turn_id, view
 
-    def _replay(self, turn_id: str, caller: Caller, after: int) -> EventStreamResponse:
-        log = EventLog(after + 1)
+    async def _replay(self, turn_id: str, caller: Caller, after: int) -> EventStreamResponse:
+        """The stream that shows the turn again; raises QuotaExceeded when too many do that for its user already."""
+        log, lease = EventLog(after + 1), resume_lease()
+        if (refusal := await self.quota.enter(caller.user_id, lease)) is not None:
+            raise problems.QuotaExceeded(refusal.sentence, headers={"retry-after": "5"})
 
         async def fill() -> None:
             try:
@@ -147,6 +152,7 @@ class Routes:
                         log.extend(events)
             finally:
                 log.close()
+                await asyncio.shield(self.quota.leave(caller.user_id, lease))
 
         return EventStreamResponse(log, self.settings.timing.keepalive_s, asyncio.create_task(fill()))
 

@@ -82,5 +82,7 @@ class RunningTurns:
             del self._of_user[user_id]
         if turn.refusal is not None:
             self._quota.remember(user_id, turn.refusal)
-        elif not turn.lost:
-            self._remember(key, turn.head.digest)
+        else:
+            if not turn.lost:
+                self._remember(key, turn.head.digest)
+            self._quota.freed(user_id)

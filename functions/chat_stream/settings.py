@@ -19,7 +19,8 @@ _Number = TypeVar("_Number", int, float)
 class Limits:
     """Sizes in UTF-8 bytes (API.md, "Sending a message").
 
-    An answer is one DynamoDB item of at most 400 KB, its reasoning included: past `answer_bytes` it is truncated.
+    An answer is one DynamoDB item of at most 400 KB, its reasoning included: past `answer_bytes` it is truncated. A prompt above
+    `unasked_bytes` (some 8,000 tokens, about a cent) goes to the model only once the user's quotas have been asked.
     """
 
     message_bytes: int = 200 * KIB
@@ -28,6 +29,7 @@ class Limits:
     messages: int = 500
     answer_bytes: int = 350 * KIB
     body_timeout_s: float = 20.0
+    unasked_bytes: int = 32 * KIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from functions.chat_stream.event_log import EventLog
 from functions.chat_stream.metrics import Figures, Meter, Moment
 from functions.chat_stream.model import Completion, Model, Piece
 from functions.chat_stream.outbox import Outbox
-from functions.chat_stream.quota import QuotaTable
+from functions.chat_stream.quota import QuotaTable, resume_lease
 from functions.chat_stream.recorder import Listeners, Recorder
 from functions.chat_stream.replay import follow
 from functions.chat_stream.request import TurnRequest
@@ -31,6 +31,7 @@ from functions.common.records import Answer, FinalStatus, TurnFinished, Usage
 from functions.common.times import iso
 
 logger = get_logger("chat_stream")
+_ASKED_S: Final = 2.0
 _AFTER_START: Final = 2  # the number of the event behind `start`
 
 
@@ -92,8 +93,9 @@ class Turn:
     async def run(self) -> None:
         """Runs the turn to its end; never raises."""
         self.log.append(Start(self.head.turn_id, self.head.model))
-        relay = self._loop.create_task(self._relay())
-        storage = self._loop.create_task(self._recorder.run(self._model_sent, self._deadline))
+        ask_first = self._request.size > self._limits.unasked_bytes
+        relay = self._loop.create_task(self._relay(ask_first))
+        storage = self._loop.create_task(self._recorder.run(None if ask_first else self._model_sent, self._deadline))
         for task in (relay, storage):
             task.add_done_callback(self._on_task_done)
         deadline = self._loop.call_later(self._deadline.left(self._timing.reserve_s), self.end, _failed(errors.DeadlineReached()))
@@ -134,9 +136,16 @@ class Turn:
         self.end(_failed(errors.DeadlineReached()))
         self._recorder.hurry()
 
-    async def _relay(self) -> None:
-        """The model's pieces, into the log, as they come."""
+    async def _relay(self, ask_first: bool) -> None:
+        """The model's pieces, into the log, as they come.
+
+        A long prompt costs money: the user's quotas are asked before. A table that does not answer holds it up only so long.
+        """
         request = self._request
+        if ask_first:
+            await self._recorder.asked(_ASKED_S)
+            if self._ended.done():
+                return
         patience = Deadline.after(min(self._timing.first_token_s, self._deadline.left(self._timing.reserve_s)))
         completion = self._completion = self._ports.model.ask(
             request.head.model, request.prompt, request.parameters, Asked(self._model_sent, patience)
@@ -290,6 +299,16 @@ class Turn:
 
     async def _show_other_run(self) -> None:
         """From its second event on: the first is what this response began with too."""
+        user_id, lease = self.head.user_id, resume_lease()
+        if (refusal := await self._ports.quota.enter(user_id, lease)) is not None:
+            self.log.append(_failure(refusal, partial=False))
+            return
+        try:
+            await self._follow_other_run()
+        finally:
+            await asyncio.shield(self._ports.quota.leave(user_id, lease))
+
+    async def _follow_other_run(self) -> None:
         async with aclosing(follow(self._ports.table, self.head.turn_id, self.head.user_id, after=_AFTER_START - 1)) as runs:
             async for events in runs:
                 self.log.extend(events)

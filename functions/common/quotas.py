@@ -14,12 +14,14 @@ class Quotas:
     The defaults stop a runaway client, not a person. `streams`: a browser opens 6 connections to a host over HTTP/1.1, so 10 are
     several tabs and a script beside them. `turns_per_minute`: LibreChat lets a user send 40 messages a minute
     (MESSAGE_USER_MAX); half as much again. `tokens_per_day`: a thousand ordinary turns of 2,000 tokens, or twenty that fill a
-    context of 100,000; read and written tokens alike, a UTC day.
+    context of 100,000; read and written tokens alike, a UTC day. `resumes` are streams that show an answer again: five for
+    each answer under way, for Lambda does not hear of a reader that left.
     """
 
     streams: int = 10
     turns_per_minute: int = 60
     tokens_per_day: int = 2_000_000
+    resumes: int = 50
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
