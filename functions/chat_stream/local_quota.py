@@ -1,7 +1,8 @@
 """What this process alone knows of a user's quotas: enough for a real 429, without a model call, when it is sure.
 
-The table decides; this never refuses what the table would not, but for two things: turns still on their way to the table count as
-streams here already, and a refusal for too many streams holds for two seconds, unless one of them ends here.
+The table decides; this never refuses what the table would not, but for one thing: turns still on their way to the table count as
+streams here already. A refusal for too many streams, which may end at any moment, is remembered too: for some seconds the table
+is asked before the model is.
 """
 
 import time
@@ -13,6 +14,7 @@ from functions.common.problems import QuotaExceeded
 from functions.common.quotas import Quotas
 
 _AGAIN_S: Final = 2  # a stream may end at any moment
+_FULL_S: Final = 10
 _WINDOWS: Final = {errors.TooManyTurns: MINUTE_S, errors.TokensUsedUp: DAY_S}
 _REMEMBERED: Final = 4096
 
@@ -23,6 +25,7 @@ class LocalQuota:
     def __init__(self, quotas: Quotas) -> None:
         self._streams = quotas.streams
         self._refused: dict[str, tuple[errors.QuotaExceeded, float]] = {}
+        self._full: dict[str, float] = {}
 
     def check(self, user_id: str, running: int) -> None:
         """Raises QuotaExceeded, with Retry-After, for a turn that would be refused. `running`: the user's streams here."""
@@ -36,17 +39,20 @@ class LocalQuota:
             raise _problem(errors.TooManyStreams(), _AGAIN_S)
 
     def remember(self, user_id: str, refusal: errors.QuotaExceeded) -> None:
-        """The table has refused: what counts by the minute or the day stays refused until that is over."""
-        length = _WINDOWS.get(type(refusal))
-        until = time.time() + _AGAIN_S if length is None else (time.time() // length + 1) * length
-        if len(self._refused) >= _REMEMBERED:
-            self._refused.clear()
-        self._refused[user_id] = (refusal, until)
+        """The table has refused: what counts by the minute or the day stays refused until that is over, what counts streams is in
+        doubt for some seconds.
+        """
+        for known in (self._refused, self._full):
+            if len(known) >= _REMEMBERED:
+                known.clear()
+        if (length := _WINDOWS.get(type(refusal))) is None:
+            self._full[user_id] = time.time() + _FULL_S
+        else:
+            self._refused[user_id] = (refusal, (time.time() // length + 1) * length)
 
-    def freed(self, user_id: str) -> None:
-        """One of the user's streams has ended here: there may be a place again."""
-        if isinstance(self._refused.get(user_id, (None, 0))[0], errors.TooManyStreams):
-            del self._refused[user_id]
+    def in_doubt(self, user_id: str) -> bool:
+        """Whether the table found too many of the user's streams a moment ago."""
+        return time.time() < self._full.get(user_id, 0.0)
 
 
 def _problem(refusal: errors.QuotaExceeded, seconds: float) -> QuotaExceeded:

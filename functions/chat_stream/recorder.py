@@ -98,18 +98,22 @@ class Recorder:
             except TimeoutError:
                 logger.warning("the model's request is not out yet", extra={"turn_id": self._head.turn_id})
         self._wrote_at = self._loop.time()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._enter(deadline))
+            if await self._verdict or self._elsewhere:
+                return
+            tasks.create_task(self._announce(deadline))
+            tasks.create_task(self._watch())
+            self._checkpoints = tasks.create_task(self._keep_checkpoints())
+
+    async def _enter(self, deadline: Deadline) -> None:
+        """Claims the turn and asks for its place. The turn's end waits for that only so long, and may let it pass before."""
         try:
             await self._insist(self._claim, Deadline.after(_CLAIM_S), deadline)
             if self._claimed:
                 await self._admit(deadline)
         finally:
             self._decide(None)
-        if self._elsewhere or self._verdict.result():
-            return
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._announce(deadline))
-            tasks.create_task(self._watch())
-            self._checkpoints = tasks.create_task(self._keep_checkpoints())
 
     async def verdict(self, seconds: float) -> errors.QuotaExceeded | None:
         """Which quota refuses the turn. None lets it pass, for good: so does a table that does not answer, within `seconds`."""

@@ -46,7 +46,8 @@ class RunningTurns:
                 raise DuplicateTurn("turnId: used for another request; every request needs its own")
             return running
         self._quota.check(user_id, running=sum(turn.is_stream for turn in self._of_user.get(user_id, ())))
-        turn = self._turns[key] = Turn(request, self._ports, self._timing, self._limits, deadline)
+        ask_first = request.size > self._limits.unasked_bytes or self._quota.in_doubt(user_id)
+        turn = self._turns[key] = Turn(request, self._ports, self._timing, self._limits, deadline, ask_first)
         self._of_user[user_id].add(turn)
         task = asyncio.create_task(turn.run())
         self._tasks.add(task)
@@ -82,7 +83,5 @@ class RunningTurns:
             del self._of_user[user_id]
         if turn.refusal is not None:
             self._quota.remember(user_id, turn.refusal)
-        else:
-            if not turn.lost:
-                self._remember(key, turn.head.digest)
-            self._quota.freed(user_id)
+        elif not turn.lost:
+            self._remember(key, turn.head.digest)

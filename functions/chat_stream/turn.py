@@ -55,9 +55,14 @@ class Ending:
 
 
 class Turn:
-    """One turn, from its first event to its last. `log` is what responses drain; `run` is its own task."""
+    """One turn, from its first event to its last. `log` is what responses drain; `run` is its own task.
 
-    def __init__(self, request: TurnRequest, ports: Ports, timing: Timing, limits: Limits, deadline: Deadline) -> None:
+    `ask_first`: the model is asked only once the user's quotas have been; for a prompt that costs money, or a likely refusal.
+    """
+
+    def __init__(
+        self, request: TurnRequest, ports: Ports, timing: Timing, limits: Limits, deadline: Deadline, ask_first: bool = False
+    ) -> None:
         self.head = request.head
         self.log = EventLog()
         self._request = request
@@ -65,6 +70,7 @@ class Turn:
         self._timing = timing
         self._limits = limits
         self._deadline = deadline
+        self._ask_first = ask_first
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._recorder = Recorder(
@@ -93,9 +99,8 @@ class Turn:
     async def run(self) -> None:
         """Runs the turn to its end; never raises."""
         self.log.append(Start(self.head.turn_id, self.head.model))
-        ask_first = self._request.size > self._limits.unasked_bytes
-        relay = self._loop.create_task(self._relay(ask_first))
-        storage = self._loop.create_task(self._recorder.run(None if ask_first else self._model_sent, self._deadline))
+        relay = self._loop.create_task(self._relay())
+        storage = self._loop.create_task(self._recorder.run(None if self._ask_first else self._model_sent, self._deadline))
         for task in (relay, storage):
             task.add_done_callback(self._on_task_done)
         deadline = self._loop.call_later(self._deadline.left(self._timing.reserve_s), self.end, _failed(errors.DeadlineReached()))
@@ -136,13 +141,10 @@ class Turn:
         self.end(_failed(errors.DeadlineReached()))
         self._recorder.hurry()
 
-    async def _relay(self, ask_first: bool) -> None:
-        """The model's pieces, into the log, as they come.
-
-        A long prompt costs money: the user's quotas are asked before. A table that does not answer holds it up only so long.
-        """
+    async def _relay(self) -> None:
+        """The model's pieces, into the log, as they come."""
         request = self._request
-        if ask_first:
+        if self._ask_first:  # a table that does not answer holds the turn up only so long
             await self._recorder.asked(_ASKED_S)
             if self._ended.done():
                 return

@@ -24,7 +24,7 @@ from local.model.script import done, finish, pause, status, token, tokens, usage
 from tests.support.chat import Api, Stream, user
 from tests.support.system import System
 from tests.support.waiting import until
-from tests.support.wire import broken, throttled
+from tests.support.wire import broken, hangs, throttled
 
 REFUSED = "quota_exceeded"
 
@@ -38,13 +38,12 @@ def leases(system: System) -> list[str]:
     return list(quota_item(system).get("leases", {}).get("SS", []))
 
 
+def carried_out_twice(request: Any) -> None:
+    """The reply was lost when the kept connection was closed, and the request is sent again over another one."""
+    httpx2.post(request.url, content=request.body, headers=request.headers).raise_for_status()
+
+
 def test_a_turn_let_in_by_a_request_whose_reply_was_lost_does_not_stand_in_its_own_way(chat_system: System) -> None:
-    """It is sent again over another connection, when the kept one was closed."""
-
-    def carried_out_twice(request: Any) -> None:
-        if b":own" in request.body:
-            httpx2.post(request.url, content=request.body, headers=request.headers).raise_for_status()
-
     chat_system.persisting()
     with chat_system.wire.fault("UpdateItem", carried_out_twice):
         stream = chat_system.serve(QUOTA_STREAMS="1").say("hi")
@@ -268,7 +267,7 @@ def test_without_a_limit_on_streams_no_leases_pile_up(chat_system: System) -> No
     chat_system.model.always_plays(token("hi"), finish(), done())
     long_dead = [f"{number:010d} {new_id()} {new_id()}" for number in range(20)]
     chat_system.dynamodb.put_item(
-        TableName=chat_system.turns_table,
+        TableName=TURNS.name,
         Item={"pk": {"S": "USER#local"}, "sk": {"S": "QUOTA"}, "leases": {"SS": long_dead}, "expires_at": {"N": "9999999999"}},
     )
 
@@ -392,3 +391,95 @@ def test_records_of_a_settling_are_not_sent_for_a_refused_turn(chat_system: Syst
 
     assert chat_system.wire.calls("SendMessageBatch") == first
     assert not any(isinstance(record, SettleTurn) for record in chat_system.queued())
+
+
+def test_with_all_streams_open_what_an_instance_has_refused_once_does_not_reach_the_model_again(chat_system: System) -> None:
+    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1") for _ in range(2))
+    chat_system.model.plays(token("running"), pause(20), finish(), done())
+    with running(one, new_id()):
+        chat_system.model.always_plays(pause(20))
+        assert is_refused(other.say("first"))
+        asked = len(chat_system.model.requests)
+        for _ in range(5):
+            assert is_refused(other.say("again"))
+        assert len(chat_system.model.requests) == asked
+
+
+def test_attempts_refused_for_too_many_streams_count_as_turns_of_the_minute(chat_system: System) -> None:
+    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1", QUOTA_TURNS_PER_MINUTE="3") for _ in range(2))
+    chat_system.model.plays(token("running"), pause(20), finish(), done())
+    within_one_minute()
+    with running(one, new_id()):
+        chat_system.model.always_plays(pause(20))
+        again = {"turnId": new_id(), "messages": [user("the same turn, sent again")]}
+        sentences = [other.post(again).last["message"] for _ in range(3)]
+        assert other.post(again).status == 429
+
+    assert ["minute" in sentence for sentence in sentences] == [False, False, True]
+
+
+def test_a_long_prompt_is_refused_before_the_model_sees_it(chat_system: System) -> None:
+    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TURNS_PER_MINUTE="1")
+    chat_system.model.always_plays(token("hi"), finish(), done())
+    within_one_minute()
+    assert api.say("word " * 10_000).text == "hi"
+    asked = len(chat_system.model.requests)
+
+    assert is_refused(chat_system.serve(QUOTA_TURNS_PER_MINUTE="1").say("word " * 10_000))
+    assert len(chat_system.model.requests) == asked
+
+
+def test_a_table_that_does_not_answer_holds_a_long_prompt_up_only_so_long(chat_system: System) -> None:
+    chat_system.model.plays(token("hi"), finish(), done())
+    with chat_system.wire.fault("dynamodb", hangs(4)):
+        began = time.monotonic()
+        stream = chat_system.serve(RECEIPT_WAIT_S="0.1", SAVE_S="0.1").post({"messages": [user("word " * 10_000)]}, until="token")
+    assert stream.events[-1].type == "token"
+    assert time.monotonic() - began < 10
+
+
+def test_the_resumes_of_a_user_are_bounded_over_all_instances_and_places_come_back(chat_system: System) -> None:
+    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_RESUMES="2") for _ in range(2))
+    chat_system.model.plays(token("running"), pause(20), finish(), done())
+    turn_id = new_id()
+    with running(one, turn_id) as end:
+        path = f"/api/turns/{turn_id}/stream"
+        with one.http.stream("GET", path) as first, other.http.stream("GET", path) as second:
+            assert (first.status_code, second.status_code) == (200, 200)
+            for api in (one, other):
+                refused = api.resume(turn_id)
+                assert (refused.status, refused.problem["code"]) == (429, REFUSED)
+            one.stop(turn_id)
+            end()
+    until(lambda: not quota_item(chat_system).get("resumes"))
+    assert other.resume(turn_id).text == "running"
+
+
+def test_places_of_resumes_that_died_are_free_when_their_time_is_over(chat_system: System) -> None:
+    chat_system.model.plays(token("hi"), finish(), done())
+    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_RESUMES="1")
+    turn_id = api.say("hi").last["turnId"]
+    key: Any = {"pk": {"S": keys.user_pk("local")}, "sk": {"S": keys.QUOTA}}
+
+    def dead_until(seconds: int) -> None:
+        item = {**key, "resumes": {"SS": [f"{int(time.time()) + seconds} dead"]}, "expires_at": {"N": "9999999999"}}
+        chat_system.dynamodb.put_item(TableName=TURNS.name, Item=item)
+
+    dead_until(60)
+    assert api.resume(turn_id).status == 429
+    dead_until(-60)
+    assert api.resume(turn_id).text == "hi"
+
+
+@pytest.mark.parametrize("streams", ["0", "5"], ids=["without a limit on streams", "with one"])
+def test_calls_whose_replies_were_lost_and_that_were_made_again_count_once(chat_system: System, streams: str) -> None:
+    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS=streams)
+    chat_system.model.plays(token("hi"), usage(100, 23), finish(), done())
+    within_one_minute()
+    with chat_system.wire.fault("UpdateItem", carried_out_twice):
+        assert api.say("hi").last["type"] == "complete"
+
+    item = quota_item(chat_system)
+    assert [int(item[name]["N"]) for name in item if name.startswith("turns#")] == [1]
+    assert [int(item[name]["N"]) for name in item if name.startswith("tokens#")] == [123]
+    assert leases(chat_system) == []

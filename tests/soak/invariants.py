@@ -13,6 +13,8 @@ Row = dict[str, Any]
 
 _REFUSED = {"conversation_not_found", "duplicate_turn", "quota_exceeded", "not_saved"}
 _CHECKPOINT_S = 1.5
+# A checkpoint is begun 1.1 s after the one before it was written, and a write takes 3 s at the most before it is given up.
+_MOST_LOST_S = 4.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def check(stored: Stored, ledger: Ledger) -> Violations:
     """Each violation as a sentence; none is the wish."""
     rows = stored.conversations
     metas = {row["pk"] for row in rows if row["sk"] == "META"}
-    answers, questions = by(rows, "id"), by(rows, "content")
+    kept = Kept(by(rows, "id"), {text: len(those) for text, those in by(rows, "content").items()}, log_ends(stored.turns))
     deleted = {f"CONV#{conversation_id}" for conversation_id in ledger.deleted}
     found = [f"orphan item {row['pk']} {row['sk']}" for row in rows if row["pk"] not in metas]
     found += [f"deleted, but there: {row['pk']} {row['sk']}" for row in rows if row["pk"] in deleted]
@@ -42,7 +44,7 @@ def check(stored: Stored, ledger: Ledger) -> Violations:
     found += [f"not final in {EXPIRES}" for row in rows if EXPIRES in row]
     for turn in ledger.turns:
         if f"CONV#{turn.conversation_id}" not in deleted:
-            found += of_turn(turn, answers, questions, ledger.kills)
+            found += of_turn(turn, kept, ledger.kills)
     found += of_usage(stored.turns)
     if stored.dead_letters:
         found.append(f"dead letters: {stored.dead_letters}")
@@ -58,6 +60,24 @@ def by(rows: list[Row], attribute: str) -> dict[str, list[Row]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Answers by their id, how often each text is stored, and the number of the last event in each turn's log."""
+
+    answers: dict[str, list[Row]]
+    questions: dict[str, int]
+    logs: dict[str, int]
+
+
+def log_ends(turns: list[Row]) -> dict[str, int]:
+    ends: dict[str, int] = {}
+    for row in turns:
+        if row["sk"].startswith("EVENTS#"):
+            turn_id = row["pk"].split("#")[1]
+            ends[turn_id] = max(ends.get(turn_id, 0), int(row["last"]))
+    return ends
+
+
 def of_usage(turns: list[Row]) -> Violations:
     """Each answer that a turn sent itself is in its user's sums exactly once, though the conversation be deleted since."""
     counted = sum(int(row.get("turns", 0)) for row in turns if row["sk"].startswith("USAGE#"))
@@ -66,28 +86,45 @@ def of_usage(turns: list[Row]) -> Violations:
     return [] if counted == answered else [f"{counted} turns counted, {answered} answers stored"]
 
 
-def of_turn(turn: Begun, answers: dict[str, list[Row]], questions: dict[str, list[Row]], kills: list[float]) -> Violations:
-    """An accepted turn is stored exactly once, with at least what was shown up to 1.5 s before a worker was killed."""
-    stored = answers.get(turn.turn_id, [])
+def of_turn(turn: Begun, stored: "Kept", kills: list[float]) -> Violations:
+    """An accepted turn is stored exactly once, with what was shown of it; of a killed one, up to its last checkpoint."""
+    answers, told = stored.answers.get(turn.turn_id, []), outcome(turn)
+    about = f"{turn.turn_id}, which ended as {told or 'nothing seen'}, {len(turn.shown)} tokens shown"
     if turn.last.get("code") in _REFUSED:
-        return [f"refused as {turn.last['code']}, but stored twice: {turn.turn_id}"] if len(stored) > 1 else []
-    if len(stored) != 1:
-        # What a worker said in the 1.5 s before it was killed may be lost, and with it a turn that had only just begun.
-        just_begun = not stored and any(0 < kill - turn.began_at < _CHECKPOINT_S for kill in kills)
-        return [] if just_begun else [f"stored {len(stored)} times: {turn}"]
-    (answer,) = stored
-    until = min((kill - _CHECKPOINT_S for kill in kills if kill > turn.began_at), default=float("inf"))
-    kept = "".join(text for _, (text, at) in sorted(turn.shown.items()) if at < until)
-    wrong = (
-        []
-        if str(answer.get("content", "")).startswith(kept)
-        else [f"shown, but not stored: {kept!r} of {turn}, stored is {answer}"]
-    )
-    if (asked := len(questions.get(turn.question, []))) != 1 and answer["status"] != "interrupted":
-        wrong.append(f"its question is stored {asked} times: {turn.turn_id}")
-    if turn.last.get("type") == "complete" and answer["status"] != turn.last["status"]:
-        wrong.append(f"ended as {turn.last['status']}, stored as {answer['status']}: {turn.turn_id}")
+        return [f"refused, but stored {len(answers)} times: {about}"] if len(answers) > 1 else []
+    if len(answers) != 1:
+        # A worker may be killed before it has written anything of a turn. Nobody is told then that it is kept.
+        just_begun = not answers and not turn.last and any(0 < kill - turn.began_at < _CHECKPOINT_S for kill in kills)
+        return [] if just_begun else [f"stored {len(answers)} times: {about}"]
+    (answer,) = answers
+    if turn.twice and not (turn.last.get("durable") or turn.last.get("partial")):
+        return []  # another run of it may be the one that is stored, and nothing else was said
+    content, status = str(answer.get("content", "")), answer["status"]
+    until = stored.logs.get(turn.turn_id, 0) if status == "interrupted" else float("inf")
+    kept = "".join(text for number, (text, _) in sorted(turn.shown.items()) if number <= until)
+    wrong = []
+    if not content.startswith(kept):
+        pairs = enumerate(zip(kept, content, strict=False))
+        same = next((index for index, (one, other) in pairs if one != other), min(len(kept), len(content)))
+        wrong.append(f"{len(kept)} characters shown, {len(content)} stored as {status}, the same up to {same}: {about}")
+    if (asked := stored.questions.get(turn.question, 0)) != 1 and status != "interrupted":
+        wrong.append(f"its question is stored {asked} times: {about}")
+    if turn.last.get("type") == "complete" and status != turn.last["status"]:
+        wrong.append(f"stored as {status}: {about}")
+    if (lost := lost_s(turn, until, kills)) > _MOST_LOST_S:
+        wrong.append(f"a kill lost {lost:.2f} s, more than {_MOST_LOST_S} s: {about}")
     return wrong
+
+
+def outcome(turn: Begun) -> str:
+    """How the turn ended for its reader, in a word; empty when that was not seen."""
+    return str(turn.last.get("code") or turn.last.get("status") or "")
+
+
+def lost_s(turn: Begun, until: float, kills: list[float]) -> float:
+    """How long before the kill the first token came that the log, which ends at number `until`, does not hold."""
+    first = min((at for number, (_, at) in turn.shown.items() if number > until), default=None)
+    return 0.0 if first is None else min((kill - first for kill in kills if kill > first), default=0.0)
 
 
 def scan(system: LocalSystem, table: str) -> list[Row]:

@@ -25,6 +25,8 @@ class Begun:
     shown: dict[int, tuple[str, float]] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     began_at: float = field(default_factory=time.monotonic)
+    unknown: bool = False  # so the server said when its stream had broken
+    twice: bool = False  # sent twice: what was shown may be of a run that is not the one stored, and must then say so
 
     def take(self, seen: Seen) -> None:
         if seen.type == "token":
@@ -34,6 +36,9 @@ class Begun:
         elif seen.type in {"complete", "error"}:
             self.last = seen.event
             self.conversation_id = seen.event.get("conversationId") or self.conversation_id
+
+
+_RESUMED_FOR_S = 60.0  # a killed turn's end is known after 15 s; storage may be down as well
 
 
 class Ledger:
@@ -128,6 +133,7 @@ class Person:
 
     def send_twice(self) -> None:
         turn = self._turn(new=True)
+        turn.twice = True
         again = threading.Thread(target=self._again, args=[turn])
         again.start()
         try:
@@ -155,7 +161,30 @@ class Person:
         return {"turnId": turn.turn_id, "messages": [user(turn.question)]}
 
     def _watch(self, turn: Begun, leave_after: int | None = None) -> None:
-        """Reads the turn's stream to its end, or leaves after so many events."""
+        """Reads the turn's stream to its end, or leaves after so many events. A stream that breaks is resumed, as a client does."""
+        try:
+            self._read(turn, leave_after)
+        except httpx2.TransportError:
+            self._ledger.count("connection lost")
+            self._resume(turn)
+
+    def _resume(self, turn: Begun) -> None:
+        """Until the turn's last event, or until the server says that it knows of no such turn."""
+        over = time.monotonic() + _RESUMED_FOR_S
+        while not turn.last and time.monotonic() < over:
+            try:
+                stream = self._api.resume(turn.turn_id, max(turn.shown, default=0))
+            except httpx2.TransportError:
+                stream = None
+            if stream is not None and stream.status == 404:
+                turn.unknown = True
+                break
+            for seen in stream.events if stream is not None and stream.status == 200 else ():
+                turn.take(seen)
+            time.sleep(0.5)
+        self._ledger.count("resumed after that")
+
+    def _read(self, turn: Begun, leave_after: int | None) -> None:
         path = f"/api/chat/{turn.conversation_id}" if turn.conversation_id else "/api/chat"
         decoder = SSEDecoder()
         with self._api.http.stream("POST", path, json=self._body(turn)) as response:

@@ -49,9 +49,9 @@ WRONG: dict[str, tuple[Change, str]] = {
     "the answer is there twice": (lambda rows, _: rows.append({**rows[2], "sk": "MSG#000003#t-1"}), "stored 2 times"),
     "the question was lost": (lambda rows, _: rows.pop(1), "question is stored 0 times"),
     "the question is there twice": (lambda rows, _: rows.append({**rows[1], "sk": "MSG#000000#q-2"}), "stored 2 times"),
-    "a token shown is not stored": (lambda rows, _: rows[2].update(content="Hel"), "shown, but not stored"),
-    "another text is stored": (lambda rows, _: rows[2].update(content="Hullo"), "shown, but not stored"),
-    "it ended otherwise": (lambda rows, _: rows[2].update(status="stopped"), "ended as complete, stored as stopped"),
+    "a token shown is not stored": (lambda rows, _: rows[2].update(content="Hel"), "5 characters shown, 3 stored"),
+    "another text is stored": (lambda rows, _: rows[2].update(content="Hullo"), "the same up to 1"),
+    "it ended otherwise": (lambda rows, _: rows[2].update(status="stopped"), "stored as stopped"),
     "it streams for ever": (lambda rows, _: rows[2].update(status="streaming"), "still streaming"),
     "messages without their conversation": (lambda rows, _: rows.pop(0), "orphan item"),
     "a message that will expire": (lambda rows, _: rows[1].update(expires_at="9"), "not final"),
@@ -81,7 +81,7 @@ def test_a_dead_letter_breaks_one() -> None:
     assert check(Stored(found.conversations, found.turns, 1), ledger()) == ["dead letters: 1"]
 
 
-def test_a_killed_workers_last_words_may_be_missing_and_no_earlier_ones() -> None:
+def test_a_killed_workers_words_after_its_last_checkpoint_may_be_missing_and_no_earlier_ones() -> None:
     told = ledger()
     turn = told.turns[0]
     turn.last = {}
@@ -92,11 +92,47 @@ def test_a_killed_workers_last_words_may_be_missing_and_no_earlier_ones() -> Non
     answer = found.conversations[2]
 
     answer.update(status="interrupted", content="Hel")
-    found.turns[:] = []
+    found.turns[:] = [{"pk": f"TURN#{TURN}#u", "sk": "EVENTS#00000001", "last": "2"}]
     assert check(found, told) == []
 
     answer.update(content="He")
-    assert any("shown, but not stored" in violation for violation in check(found, told))
+    assert any("3 characters shown, 2 stored" in violation for violation in check(found, told))
+
+
+def test_a_kill_may_not_lose_more_than_a_checkpoint_and_its_writing() -> None:
+    told = ledger()
+    turn = told.turns[0]
+    turn.last = {}
+    turn.shown = {2: ("Hel", turn.began_at + 0.1), 3: ("lo", turn.began_at + 1)}
+    told.kills += [turn.began_at + 6, turn.began_at + 20]
+    found = stored()
+    found.conversations[2].update(status="interrupted", content="Hel")
+    found.turns[:] = [{"pk": f"TURN#{TURN}#u", "sk": "EVENTS#00000001", "last": "2"}]
+
+    assert any("a kill lost 5.00 s" in violation for violation in check(found, told))
+
+
+def test_of_a_turn_sent_twice_a_run_that_was_not_stored_must_have_said_so() -> None:
+    found = stored()
+    found.conversations[2].update(content="another text", status="failed")
+    told = ledger(type="complete", status="complete", durable=False)
+    told.turns[0].twice = True
+    assert check(found, told) == []
+
+    told = ledger(type="complete", status="complete", durable=True)
+    told.turns[0].twice = True
+    assert check(found, told) != []
+
+
+def test_a_turn_that_was_told_to_be_kept_must_be_stored_however_soon_its_worker_was_killed() -> None:
+    told = ledger(type="error", code="internal")
+    told.kills.append(told.turns[0].began_at + 0.5)
+    found = stored()
+    found.conversations.pop(2)
+    assert any("stored 0 times" in violation for violation in check(found, told))
+
+    told.turns[0].last = {}
+    assert not any("stored 0 times" in violation for violation in check(found, told))
 
 
 def test_a_process_that_grew_is_named_and_a_new_one_is_not() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.common import keys
-from functions.common.records import TurnHead
+from functions.common.records import Record, TurnHead
 from functions.common.turns import read_turn
 from infra.resources import TURNS
 from tests.integration.persist.persist_world import World, finished, head, persist_world, settling, started
@@ -26,7 +26,7 @@ def stored(world: World) -> dict[str, Any]:
 
 
 def test_the_answer_of_the_claims_holder_is_stored_whichever_comes_first(world: World) -> None:
-    records = [started(ONE), finished(ONE, "mine", status="failed"), started(OTHER), finished(OTHER, "theirs")]
+    records: list[Record] = [started(ONE), finished(ONE, "mine", status="failed"), started(OTHER), finished(OTHER, "theirs")]
     for order in permutations(records):
         world.claim(ONE, owner="one")
         for record in order:
