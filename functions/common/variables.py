@@ -49,6 +49,8 @@ KNOWN: Final = frozenset(
     {
         *(PREFIX + name for name in RENAMED),
         "CHAT_THINK_MODELS",
+        "CHAT_MAX_UNASKED_BYTES",
+        "CHAT_QUOTA_RESUMES",
         "CHAT_WORKERS",  # the local run
         "CHAT_URL",  # the terminal client
         "CHAT_TOKEN",

@@ -89,8 +89,9 @@ def plan_started(tables: Tables, record: TurnStarted, workspace_id: str) -> Plan
 
 
 def plan_finished(tables: Tables, record: TurnFinished, workspace_id: str, begun: bool, claimed: bool) -> Plan:
-    """`begun`: the turn's beginning is stored, and with it the answer's id. `claimed`: a run holds the turn's claim, and it is this
-    one. A turn that could write no claim gets it with its answer, so that no other run of it is answered, or stored, afterwards.
+    """`begun`: the turn's beginning is stored, and with it the answer's id. `claimed`: the run holds the turn's claim.
+
+    A turn that could write no claim gets it with its answer, so that no other run of it is answered, or stored, afterwards.
     """
     turn, ended = record.turn, record.answer
     first = [] if begun else [answer_id(tables, turn)]

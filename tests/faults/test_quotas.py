@@ -46,7 +46,7 @@ def carried_out_twice(request: Any) -> None:
 def test_a_turn_let_in_by_a_request_whose_reply_was_lost_does_not_stand_in_its_own_way(chat_system: System) -> None:
     chat_system.persisting()
     with chat_system.wire.fault("UpdateItem", carried_out_twice):
-        stream = chat_system.serve(QUOTA_STREAMS="1").say("hi")
+        stream = chat_system.serve(CHAT_QUOTA_STREAMS="1").say("hi")
 
     assert stream.last["type"] == "complete"
     (turns_of_the_minute,) = (value for name, value in quota_item(chat_system).items() if name.startswith("turns#"))
@@ -88,7 +88,7 @@ def is_refused(stream: Stream) -> bool:
 def test_of_50_requests_at_once_over_two_instances_exactly_the_allowed_number_start(chat_system: System, setting: str) -> None:
     all_refused = threading.Event()  # until then nobody gives a place back, however slow the machine
     chat_system.model.always_plays(wait_for(all_refused), token("let in"), finish(), done())
-    instances = [chat_system.serve(RECEIPT_WAIT_S="0.1", **{setting: "7"}) for _ in range(2)]
+    instances = [chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", **{setting: "7"}) for _ in range(2)]
     within_one_minute(20)
 
     streams = all_at_once(instances, 50, 50 - 7, all_refused)
@@ -108,7 +108,7 @@ def within_one_minute(seconds: float = 8) -> None:
 
 
 def test_a_refusal_that_only_the_table_can_tell_closes_the_model_and_leaves_nothing(chat_system: System) -> None:
-    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1") for _ in range(2))
+    one, other = (chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1") for _ in range(2))
     chat_system.model.plays(token("running"), pause(20), finish(), done())
     turn_id = new_id()
     with running(one, turn_id):
@@ -126,7 +126,7 @@ def test_a_refusal_that_only_the_table_can_tell_closes_the_model_and_leaves_noth
 
 
 def test_a_refused_turn_may_be_sent_again_under_its_id(chat_system: System) -> None:
-    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1") for _ in range(2))
+    one, other = (chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1") for _ in range(2))
     chat_system.model.plays(token("running"), pause(20), finish(), done())
     again = {"turnId": new_id(), "messages": [user("later, then")]}
     turn_id = new_id()
@@ -141,7 +141,7 @@ def test_a_refused_turn_may_be_sent_again_under_its_id(chat_system: System) -> N
 
 
 def test_an_instance_that_knows_of_enough_streams_answers_429_without_asking_the_model(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     chat_system.model.plays(token("running"), pause(20), finish(), done())
     turn_id = new_id()
     with running(api, turn_id):
@@ -152,7 +152,7 @@ def test_an_instance_that_knows_of_enough_streams_answers_429_without_asking_the
 
 
 def test_a_minutes_limit_once_met_is_a_429_until_the_minute_is_over(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TURNS_PER_MINUTE="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TURNS_PER_MINUTE="1")
     chat_system.model.always_plays(token("hi"), finish(), done())
     within_one_minute()
     assert api.say("first").last["type"] == "complete"
@@ -166,7 +166,7 @@ def test_a_minutes_limit_once_met_is_a_429_until_the_minute_is_over(chat_system:
 
 
 def test_a_new_minute_begins_at_nothing(chat_system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TURNS_PER_MINUTE="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TURNS_PER_MINUTE="1")
     chat_system.model.always_plays(token("hi"), finish(), done())
     for minute in range(3):
         monkeypatch.setattr(quota_module, "_windows", lambda _, minute=minute: (f"turns#{minute}", "tokens#0"))
@@ -178,14 +178,14 @@ def test_what_earlier_minutes_left_is_tidied_up(chat_system: System) -> None:
     key = {"pk": {"S": keys.user_pk("local")}, "sk": {"S": keys.QUOTA}}
     chat_system.dynamodb.put_item(TableName=TURNS.name, Item={**key, **item})
 
-    chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+    chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     assert len([name for name in quota_item(chat_system) if name.startswith("turns#")]) == 1
 
 
 @pytest.mark.parametrize("counted", [True, False], ids=["as the provider counts", "as estimated"])
 def test_the_days_tokens_are_counted_and_then_refused(chat_system: System, counted: bool) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TOKENS_PER_DAY="100")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TOKENS_PER_DAY="100")
     last = [usage(60, 40)] if counted else []
     chat_system.model.plays(tokens("x" * 200, "y" * 200), finish(), *last, done())
     chat_system.model.always_plays(token("hi"), finish(), done())
@@ -200,7 +200,7 @@ def test_the_days_tokens_are_counted_and_then_refused(chat_system: System, count
 
 
 def test_a_repeat_of_a_turn_uses_up_nothing(chat_system: System) -> None:
-    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TURNS_PER_MINUTE="2") for _ in range(2))
+    one, other = (chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TURNS_PER_MINUTE="2") for _ in range(2))
     chat_system.model.always_plays(pause(0.5), token("hi"), finish(), done())
     within_one_minute()
     turn = {"turnId": new_id(), "messages": [user("hi")]}
@@ -215,7 +215,7 @@ def test_a_repeat_of_a_turn_uses_up_nothing(chat_system: System) -> None:
 
 @pytest.mark.parametrize("ending", ["complete", "failed", "stopped", "cut"])
 def test_however_a_turn_ends_its_place_is_free_before_its_last_event(chat_system: System, ending: str) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     scripts = {
         "complete": (token("a"), finish(), done()),
         "failed": (status(400),),
@@ -243,7 +243,7 @@ def is_refused_quietly(stream: Stream) -> bool:
 
 @pytest.mark.parametrize("fault", [throttled(), broken()], ids=["throttled", "500"])
 def test_when_the_table_fails_every_turn_is_let_in(chat_system: System, fault: Any) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TURNS_PER_MINUTE="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TURNS_PER_MINUTE="1")
     chat_system.model.always_plays(token("hi"), finish(), done())
 
     with chat_system.wire.fault("UpdateItem", fault):
@@ -253,7 +253,9 @@ def test_when_the_table_fails_every_turn_is_let_in(chat_system: System, fault: A
 
 
 def test_no_quota_is_no_write(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="0", QUOTA_TURNS_PER_MINUTE="0", QUOTA_TOKENS_PER_DAY="0")
+    api = chat_system.serve(
+        CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="0", CHAT_QUOTA_TURNS_PER_MINUTE="0", CHAT_QUOTA_TOKENS_PER_DAY="0"
+    )
     chat_system.model.plays(token("hi"), finish(), done())
 
     api.say("hi")
@@ -263,7 +265,7 @@ def test_no_quota_is_no_write(chat_system: System) -> None:
 
 
 def test_without_a_limit_on_streams_no_leases_pile_up(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="0", QUOTA_TURNS_PER_MINUTE="100")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="0", CHAT_QUOTA_TURNS_PER_MINUTE="100")
     chat_system.model.always_plays(token("hi"), finish(), done())
     long_dead = [f"{number:010d} {new_id()} {new_id()}" for number in range(20)]
     chat_system.dynamodb.put_item(
@@ -277,7 +279,7 @@ def test_without_a_limit_on_streams_no_leases_pile_up(chat_system: System) -> No
 
 
 def test_a_place_whose_turn_is_over_but_was_never_given_back_is_found_by_the_next(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     chat_system.model.always_plays(token("hi"), finish(), done())
 
     def only_the_release(request: Any) -> Any:
@@ -295,12 +297,12 @@ def test_the_place_of_a_killed_worker_heals(chat_system: System) -> None:
     chat_system.model.plays(tokens(*("word " for _ in range(400)), delay_s=0.05), finish(), done())
     turn_id = new_id()
     asked = {"turnId": turn_id, "messages": [user("hi")]}
-    with worker(chat_system, QUOTA_STREAMS="1", CHECKPOINT_S="0.2") as (api, process), api.streaming(asked) as response:
+    with worker(chat_system, CHAT_QUOTA_STREAMS="1", CHAT_CHECKPOINT_S="0.2") as (api, process), api.streaming(asked) as response:
         next(response.iter_raw())
         until(lambda: any(turn_id in lease for lease in leases(chat_system)))
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     chat_system.model.always_plays(token("healed"), finish(), done())
     assert is_refused(api.say("too early: it might still live"))
 
@@ -382,7 +384,7 @@ def answers(api: Api) -> bool:
 
 
 def test_records_of_a_settling_are_not_sent_for_a_refused_turn(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TOKENS_PER_DAY="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TOKENS_PER_DAY="1")
     chat_system.model.always_plays(token("four"), finish(), usage(1, 1), done())
     api.say("first")
     first = chat_system.wire.calls("SendMessageBatch")
@@ -394,7 +396,7 @@ def test_records_of_a_settling_are_not_sent_for_a_refused_turn(chat_system: Syst
 
 
 def test_with_all_streams_open_what_an_instance_has_refused_once_does_not_reach_the_model_again(chat_system: System) -> None:
-    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1") for _ in range(2))
+    one, other = (chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1") for _ in range(2))
     chat_system.model.plays(token("running"), pause(20), finish(), done())
     with running(one, new_id()):
         chat_system.model.always_plays(pause(20))
@@ -406,7 +408,9 @@ def test_with_all_streams_open_what_an_instance_has_refused_once_does_not_reach_
 
 
 def test_attempts_refused_for_too_many_streams_count_as_turns_of_the_minute(chat_system: System) -> None:
-    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1", QUOTA_TURNS_PER_MINUTE="3") for _ in range(2))
+    one, other = (
+        chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1", CHAT_QUOTA_TURNS_PER_MINUTE="3") for _ in range(2)
+    )
     chat_system.model.plays(token("running"), pause(20), finish(), done())
     within_one_minute()
     with running(one, new_id()):
@@ -419,13 +423,13 @@ def test_attempts_refused_for_too_many_streams_count_as_turns_of_the_minute(chat
 
 
 def test_a_long_prompt_is_refused_before_the_model_sees_it(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_TURNS_PER_MINUTE="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TURNS_PER_MINUTE="1")
     chat_system.model.always_plays(token("hi"), finish(), done())
     within_one_minute()
     assert api.say("word " * 10_000).text == "hi"
     asked = len(chat_system.model.requests)
 
-    assert is_refused(chat_system.serve(QUOTA_TURNS_PER_MINUTE="1").say("word " * 10_000))
+    assert is_refused(chat_system.serve(CHAT_QUOTA_TURNS_PER_MINUTE="1").say("word " * 10_000))
     assert len(chat_system.model.requests) == asked
 
 
@@ -433,13 +437,15 @@ def test_a_table_that_does_not_answer_holds_a_long_prompt_up_only_so_long(chat_s
     chat_system.model.plays(token("hi"), finish(), done())
     with chat_system.wire.fault("dynamodb", hangs(4)):
         began = time.monotonic()
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.1", SAVE_S="0.1").post({"messages": [user("word " * 10_000)]}, until="token")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_SAVE_S="0.1").post(
+            {"messages": [user("word " * 10_000)]}, until="token"
+        )
     assert stream.events[-1].type == "token"
     assert time.monotonic() - began < 10
 
 
 def test_the_resumes_of_a_user_are_bounded_over_all_instances_and_places_come_back(chat_system: System) -> None:
-    one, other = (chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_RESUMES="2") for _ in range(2))
+    one, other = (chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_RESUMES="2") for _ in range(2))
     chat_system.model.plays(token("running"), pause(20), finish(), done())
     turn_id = new_id()
     with running(one, turn_id) as end:
@@ -457,7 +463,7 @@ def test_the_resumes_of_a_user_are_bounded_over_all_instances_and_places_come_ba
 
 def test_places_of_resumes_that_died_are_free_when_their_time_is_over(chat_system: System) -> None:
     chat_system.model.plays(token("hi"), finish(), done())
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_RESUMES="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_RESUMES="1")
     turn_id = api.say("hi").last["turnId"]
     key: Any = {"pk": {"S": keys.user_pk("local")}, "sk": {"S": keys.QUOTA}}
 
@@ -473,7 +479,7 @@ def test_places_of_resumes_that_died_are_free_when_their_time_is_over(chat_syste
 
 @pytest.mark.parametrize("streams", ["0", "5"], ids=["without a limit on streams", "with one"])
 def test_calls_whose_replies_were_lost_and_that_were_made_again_count_once(chat_system: System, streams: str) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS=streams)
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS=streams)
     chat_system.model.plays(token("hi"), usage(100, 23), finish(), done())
     within_one_minute()
     with chat_system.wire.fault("UpdateItem", carried_out_twice):

@@ -51,7 +51,7 @@ def age(system: System, turn_id: str) -> None:
 
 
 def test_a_run_that_could_not_claim_its_turn_does_not_end_as_durable_when_another_holds_the_claim(chat_system: System) -> None:
-    one, other = chat_system.serve(RECEIPT_WAIT_S="0.1"), chat_system.serve(RECEIPT_WAIT_S="0.1")
+    one, other = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1"), chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     turn_id = new_id()
     chat_system.model.plays(token("so far "), pause(0.5), cut())
     first = one.post(body(turn_id))
@@ -70,7 +70,7 @@ def test_a_turn_that_could_write_no_claim_at_all_is_stored_found_and_not_answere
     turn_id = new_id()
     chat_system.model.plays(token("hello"), finish(), done())
     with chat_system.wire.fault("dynamodb", broken()):
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.1").post(body(turn_id))
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").post(body(turn_id))
     assert (stream.types[-2:], stream.last["durable"]) == (["persistPending", "complete"], False)
     chat_system.persist()
 
@@ -84,7 +84,7 @@ def test_a_turn_that_could_write_no_claim_at_all_is_stored_found_and_not_answere
 def killed_before_the_queue_had_it(system: System) -> str:
     """A turn whose claim and first words are there and of which the queue has nothing: what a SIGKILL leaves."""
     turn_id = new_id()
-    left = system.serve(CHECKPOINT_S="0.1", SAVE_S="0.3", RECEIPT_WAIT_S="0.1")
+    left = system.serve(CHAT_CHECKPOINT_S="0.1", CHAT_SAVE_S="0.3", CHAT_RECEIPT_WAIT_S="0.1")
     system.model.plays(tokens("never ", "queued "), pause(0.5), token("at all"), finish(), done())
     with system.wire.fault("sqs", broken()), system.wire.fault("TransactWriteItems", broken()):
         assert left.post(body(turn_id)).last["code"] == "not_saved"
@@ -116,7 +116,7 @@ def test_a_turn_that_died_before_the_queue_had_it_can_be_sent_again_under_its_id
 
 
 def test_a_turn_that_the_queue_refused_can_be_sent_again_to_the_same_process(chat_system: System) -> None:
-    api, turn_id = chat_system.serve(SAVE_S="0.3", RECEIPT_WAIT_S="0.1"), new_id()
+    api, turn_id = chat_system.serve(CHAT_SAVE_S="0.3", CHAT_RECEIPT_WAIT_S="0.1"), new_id()
     chat_system.model.plays(token("lost"), finish(), done())
     with chat_system.wire.fault("sqs", broken()):
         assert api.post(body(turn_id)).last["code"] == "not_saved"
@@ -133,7 +133,7 @@ def test_a_run_taken_for_dead_that_lives_learns_that_its_turn_was_taken_over(cha
     turn_id = new_id()
     chat_system.model.plays(tokens(*"slow", delay_s=0.2), pause(2.5), token("er"), finish(), done())
     chat_system.model.plays(token("taken over"), finish(), done())
-    one, other = chat_system.serve(SAVE_S="8", CHECKPOINT_S="30"), chat_system.serve(RECEIPT_WAIT_S="0.1")
+    one, other = chat_system.serve(CHAT_SAVE_S="8", CHAT_CHECKPOINT_S="30"), chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1")
     streams: list[Stream] = []
     with chat_system.wire.fault("sqs", times(3, hangs(0.5))):  # so that the first run is not in the queue meanwhile
         talking = threading.Thread(target=lambda: streams.append(one.post(body(turn_id))))
@@ -155,7 +155,7 @@ def test_a_run_taken_for_dead_that_lives_learns_that_its_turn_was_taken_over(cha
 def test_a_seal_that_fails_at_first_is_written_all_the_same(chat_system: System, fault: Effect) -> None:
     chat_system.model.plays(tokens(*"abc"), finish(), done())
     with chat_system.wire.fault("TransactWriteItems", times(2, fault)):
-        stream = chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+        stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     resumed = chat_system.serve().resume(stream.last["turnId"])
     assert [(seen.id, seen.event) for seen in resumed.events] == [(seen.id, seen.event) for seen in stream.events]
@@ -164,7 +164,7 @@ def test_a_seal_that_fails_at_first_is_written_all_the_same(chat_system: System,
 def test_a_repeated_seal_is_the_same_transaction(chat_system: System) -> None:
     chat_system.model.plays(token("abc"), finish(), done())
     with chat_system.wire.fault("TransactWriteItems", times(2, CONFLICT)):
-        chat_system.serve(RECEIPT_WAIT_S="0.1").say("hi")
+        chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
 
     seals = [call.body for call in chat_system.wire.calls("TransactWriteItems")]
     assert len(seals) == 3
@@ -175,7 +175,7 @@ def test_a_repeated_seal_is_the_same_transaction(chat_system: System) -> None:
 def test_a_reader_believes_the_receipt_when_the_log_has_no_end(chat_system: System, ending: Any) -> None:
     chat_system.persisting()
     chat_system.model.plays(tokens(*"abcdef", delay_s=0.05), pause(0.6), ending, done())
-    api = chat_system.serve(CHECKPOINT_S="0.1")
+    api = chat_system.serve(CHAT_CHECKPOINT_S="0.1")
     with chat_system.wire.fault("TransactWriteItems", broken()):
         stream = api.say("hi")
     turn_id = stream.last["turnId"]
@@ -191,7 +191,7 @@ def test_a_reader_believes_the_receipt_when_the_log_has_no_end(chat_system: Syst
 def test_a_reader_who_lacks_a_part_of_a_stored_answer_is_not_told_that_it_is_complete(chat_system: System) -> None:
     chat_system.persisting()
     chat_system.model.plays(tokens(*"abcdef"), finish(), done())
-    api = chat_system.serve(CHECKPOINT_S="30")
+    api = chat_system.serve(CHAT_CHECKPOINT_S="30")
     with chat_system.wire.fault("TransactWriteItems", broken()):
         turn_id = api.say("hi").last["turnId"]
     until(lambda: chat_system.api.turn(turn_id)["durable"])
@@ -203,10 +203,10 @@ def test_a_reader_who_lacks_a_part_of_a_stored_answer_is_not_told_that_it_is_com
 
 
 def test_a_refused_turn_whose_withdrawal_fails_at_first_can_be_sent_again(chat_system: System) -> None:
-    api = chat_system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1")
+    api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     holder, turn_id = new_id(), new_id()
     chat_system.model.plays(tokens(*"slow", delay_s=1.0), finish(), done())
-    talking = threading.Thread(target=lambda: chat_system.serve(QUOTA_STREAMS="1").post(body(holder)))
+    talking = threading.Thread(target=lambda: chat_system.serve(CHAT_QUOTA_STREAMS="1").post(body(holder)))
     talking.start()
     until(lambda: claim(chat_system, holder))
     chat_system.model.plays(pause(5))
@@ -219,14 +219,14 @@ def test_a_refused_turn_whose_withdrawal_fails_at_first_can_be_sent_again(chat_s
 
 
 def until_let_in(system: System, turn_id: str) -> Stream:
-    api: Api = system.serve(RECEIPT_WAIT_S="0.1", QUOTA_STREAMS="1")
+    api: Api = system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     return api.post(body(turn_id))
 
 
 def test_the_answer_is_not_queued_before_the_queue_has_the_question(chat_system: System) -> None:
     chat_system.model.plays(token("half"), finish(), done())
     with chat_system.wire.fault("sqs", of("turn_started", broken())):
-        stream = chat_system.serve(SAVE_S="0.5").say("hi")
+        stream = chat_system.serve(CHAT_SAVE_S="0.5").say("hi")
 
     assert stream.last["code"] == "not_saved"
     assert not any(isinstance(record, TurnFinished) for record in chat_system.queued())
@@ -235,10 +235,10 @@ def test_the_answer_is_not_queued_before_the_queue_has_the_question(chat_system:
 def test_a_quota_that_refuses_after_the_turn_has_passed_does_not_undo_it(chat_system: System) -> None:
     chat_system.persisting()
     chat_system.model.always_plays(token("hi"), finish(), done())
-    api = chat_system.serve(SAVE_S="0.6", QUOTA_TURNS_PER_MINUTE="1")
+    api = chat_system.serve(CHAT_SAVE_S="0.6", CHAT_QUOTA_TURNS_PER_MINUTE="1")
     within_one_minute()
     assert api.say("the one that is allowed").last["type"] == "complete"
-    other = chat_system.serve(SAVE_S="0.6", QUOTA_TURNS_PER_MINUTE="1")
+    other = chat_system.serve(CHAT_SAVE_S="0.6", CHAT_QUOTA_TURNS_PER_MINUTE="1")
     with chat_system.wire.fault("UpdateItem", of("ADD #turns", late(1.5))):
         stream = other.say("the one that is refused too late")
 

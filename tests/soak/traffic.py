@@ -161,7 +161,7 @@ class Person:
         return {"turnId": turn.turn_id, "messages": [user(turn.question)]}
 
     def _watch(self, turn: Begun, leave_after: int | None = None) -> None:
-        """Reads the turn's stream to its end, or leaves after so many events. A stream that breaks is resumed, as a client does."""
+        """Reads the turn's stream to its end, or leaves after so many events. One that breaks is resumed, as by any client."""
         try:
             self._read(turn, leave_after)
         except httpx2.TransportError:

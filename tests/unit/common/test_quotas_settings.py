@@ -8,11 +8,11 @@ SIGNED_IN = {"OIDC_ISSUER": "https://id.example"}
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
-    assert Quotas.from_env(SIGNED_IN) == Quotas(streams=10, turns_per_minute=60, tokens_per_day=2_000_000)
+    assert Quotas.from_env(SIGNED_IN) == Quotas(streams=10, turns_per_minute=60, tokens_per_day=2_000_000, resumes=50)
 
 
 def test_without_sign_in_everyone_is_one_user_and_has_a_thousand_times_as_much() -> None:
-    assert Quotas.from_env({}) == Quotas(streams=10_000, turns_per_minute=60_000, tokens_per_day=2_000_000_000)
+    assert Quotas.from_env({}) == Quotas(streams=10_000, turns_per_minute=60_000, tokens_per_day=2_000_000_000, resumes=50_000)
 
 
 def test_each_can_be_set_and_0_is_no_limit() -> None:

@@ -53,7 +53,7 @@ def started(turn: TurnHead, count: int = 1, content: str = "hi") -> Plan:
 
 def finished(turn: TurnHead) -> Plan:
     answer = Answer(content="", status="complete", finished_at=MOMENT)
-    return plan_finished(TABLES, TurnFinished(turn=turn, answer=answer), "acme", claimed=True)
+    return plan_finished(TABLES, TurnFinished(turn=turn, answer=answer), "acme", begun=False, claimed=True)
 
 
 def reasons(job: Job, **failed: str | dict[str, Any]) -> list[Reason]:

@@ -60,8 +60,10 @@ def written() -> list[list[Write]]:
     failed = Answer(content="", status="failed", error="model_cut", finished_at=TURN.started_at)
     plans = [
         plan_started(TABLES, TurnStarted(turn=TURN, messages=[asked]), "acme"),
-        plan_finished(TABLES, TurnFinished(turn=TURN, answer=told), "acme", claimed=True),
-        plan_finished(TABLES, TurnFinished(turn=TURN.model_copy(update={"new": False}), answer=failed), "acme", claimed=True),
+        plan_finished(TABLES, TurnFinished(turn=TURN, answer=told), "acme", begun=False, claimed=True),
+        plan_finished(
+            TABLES, TurnFinished(turn=TURN.model_copy(update={"new": False}), answer=failed), "acme", begun=False, claimed=True
+        ),
         plan_settled(TABLES, TURN, "acme", ("text", ""), alive=False),
         plan_settled(TABLES, TURN, "acme", None, alive=True),
     ]
