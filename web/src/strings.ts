@@ -118,7 +118,8 @@ export const strings = {
     model_cut: "The model’s answer broke off.",
     model_refused: "The model refused the request. Edit your message, or start a new chat.",
     context_too_long: "This chat is longer than the model can read. Start a new chat, or shorten the message.",
-    model_misconfigured: "This model is not set up correctly. It is not your fault: please tell whoever runs this service.",
+    model_misconfigured:
+      "This model is not set up correctly. It is not your fault: please tell whoever runs this service.",
     deadline: "There was no time left to finish the answer.",
     not_saved: "The answer could not be saved. It is kept here; send the message again to have it stored.",
     conversation_not_found: "This chat is no longer there. Copy what you need and start a new one.",

@@ -488,3 +488,113 @@ it("adds what another tab has written to a chat when it is looked at again, and 
   client.send(CHAT, "And here");
   await eventually(() => expect(server.posts().at(-1)?.parentId).toBe("a"));
 });
+
+const DAY_MS = 24 * 3_600_000;
+
+it.each([
+  ["a new chat", null],
+  ["a stored chat", CHAT],
+])("sends nothing unasked of %s that has lain in the outbox for 90 days, and shows it", async (_, conversationId) => {
+  const outbox = newOutbox();
+  const at = Date.now() - 90 * DAY_MS;
+  const createdAt = new Date(at).toISOString();
+  const asked = {
+    id: "q",
+    parentId: null,
+    role: "user",
+    content: "Old news",
+    status: "complete",
+    unsaved: true,
+  } as const;
+  await outbox.put({
+    turnId: "a",
+    conversationId,
+    draftId: conversationId ? null : "d",
+    body: { turnId: "a", budId: "default", messages: [{ id: "q", role: "user", content: "Old news" }], parentId: null },
+    messages: [
+      { ...asked, createdAt },
+      { ...asked, id: "a", parentId: "q", role: "assistant", content: "", status: "streaming", createdAt },
+    ],
+    over: false,
+    at,
+  });
+  server.answers(/GET \/api\/conversations\/.+/, json({ ...PAGE, messages: [] }));
+  server.answers(POST, answered("News!"));
+  const client = await visit(outbox);
+  const id = conversationId ?? "d";
+  await eventually(() => expect(shown(client, id).map((one) => one.status)).toEqual(["complete", "interrupted"]));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(server.posts()).toEqual([]);
+
+  expect(client.again(id, "a")).toBe(true);
+  await eventually(() => expect(server.posts()).toHaveLength(1));
+});
+
+it("sends nothing unasked of a chat that a tab left on /new 90 days ago", async () => {
+  const outbox = newOutbox();
+  const before = await visit(outbox);
+  server.answers(POST, cut);
+  before.send(draft(before), "Old news");
+  await eventually(() => expect(server.posts().length).toBeGreaterThan(0));
+  before.end();
+  await outbox.storage.clear((_, kind) => kind.area !== "database"); // the tab's own memory is all that is left
+  const kept = sessionStorage.getItem("chat.new") ?? "";
+  const year = new Date().getFullYear();
+  sessionStorage.setItem("chat.new", kept.replaceAll(`"${year}-`, `"${year - 1}-`));
+  const posts = server.posts().length;
+  const after = await visit(outbox);
+  await eventually(() => expect(shown(after, draft(after)).at(-1)?.status).toBe("interrupted"));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(server.posts()).toHaveLength(posts);
+});
+
+it("keeps the only copy of an answer whose turn the server does not know any more", async () => {
+  const outbox = newOutbox();
+  const client = await visit(outbox);
+  server.answers(
+    POST,
+    streams((asked) => [START(asked), said("All there is of it")]),
+  );
+  server.answers(/GET \/api\/turns/, problem(404, "not_found"));
+  const id = draft(client);
+  client.send(id, "Tell me");
+  await eventually(() => expect(shown(client, id).at(-1)?.status).toBe("interrupted"));
+  await eventually(async () => expect(await outbox.all()).toMatchObject([{ over: true }]));
+  const kept = (await outbox.all()).flatMap((entry) => entry.messages.map((one) => one.content));
+  expect(kept).toEqual(["Tell me", "All there is of it"]);
+  expect(shown(client, id).every((one) => one.unsaved)).toBe(true);
+});
+
+it("takes out of the outbox what the server turns out to have", async () => {
+  const outbox = newOutbox();
+  const before = await visit(outbox);
+  await startStored(before);
+  const stored = shown(before);
+  const [asked, answer] = stored as [Message, Message];
+  await outbox.put({
+    turnId: answer.id,
+    conversationId: CHAT,
+    draftId: null,
+    body: { turnId: answer.id, budId: "default", messages: [], parentId: null },
+    messages: [asked, answer],
+    over: false,
+    at: Date.now(),
+  });
+  server.answers(/GET \/api\/conversations\/.+/, json({ ...PAGE, messages: stored }));
+  const after = await visit(outbox);
+  await after.open(CHAT);
+  await eventually(async () => expect(await outbox.all()).toEqual([]));
+});
+
+it("lets a stream go on although the browser says that it is offline, while the server answers", async () => {
+  const client = await visit(newOutbox());
+  server.answers(/GET \/api\/health/, json({ status: "ok" }));
+  const { id, end } = await startNamed(client);
+  const posts = server.posts().length;
+  vi.stubGlobal("navigator", { onLine: false });
+  await new Promise((resolve) => setTimeout(resolve, 2_500)); // the page looks at its connections each second
+  end();
+  await eventually(() => expect(client.drafts.store.getState().moved[id]).toBe(CHAT));
+  expect(server.posts()).toHaveLength(posts);
+  expect(server.asked.some((one) => one.path.endsWith("/stream"))).toBe(false);
+});

@@ -146,7 +146,10 @@ export function createResuming(parts: Parts) {
 
   async function takeUpOutbox(claimed: string | undefined): Promise<void> {
     if (nobodys) await claimRows(nobodys, claimed);
-    const held = new Set((await navigator.locks?.query())?.held?.map((lock) => lock.name));
+    if (over.aborted) return;
+    // Locks are refused where storage is: then there is nothing here that another tab could hold.
+    const locks = await navigator.locks?.query().catch(() => null);
+    const held = new Set(locks?.held?.map((lock) => lock.name));
     for (const entry of await outbox.all()) {
       if (over.aborted) return;
       if (turns.has(entry.turnId) || held.has(`turn:${entry.turnId}`)) continue;

@@ -147,7 +147,9 @@ export function createTurns(api: Api, listener: TurnListener, isCut?: () => bool
       home.chats.getState().startStreaming(home.id, turnId);
       mark(turnId, "sending");
       // Other tabs that start while this one runs the turn leave it alone. What is asked for comes first.
-      setTimeout(() => void navigator.locks?.request(`turn:${turnId}`, () => untilOver(turns, turnId, running)));
+      setTimeout(() => {
+        navigator.locks?.request(`turn:${turnId}`, () => untilOver(turns, turnId, running)).catch(() => {});
+      });
       const ear = {
         onEvent: (event: TurnEvent) => onEvent(turnId, turn, event),
         onRead: () => show(turnId, turn),
