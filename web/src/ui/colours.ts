@@ -2,7 +2,8 @@
 
 import { useEffect, useRef, useState } from "react";
 import type { Piece } from "./highlight";
-import type { Answered, Asked } from "./highlight.worker";
+import type { Answered } from "./highlight.worker";
+import { Highlighter } from "./highlighter";
 
 /** The first lines of a code, coloured; together they are `text`. */
 export interface Coloured {
@@ -14,18 +15,11 @@ const AFTER_MS = 300; // a block that grows is coloured a few times a second: ea
 const LONGEST = 40_000;
 const NOTHING: Coloured = { text: "", lines: [] };
 
-let worker: Worker | null = null;
 let blocks = 0;
-const listening = new Map<number, (answer: Answered) => void>();
-
-/** One worker for all blocks, begun with the first. Where there is none, or it does not load, code stays plain. */
-function ask(asked: Asked): void {
-  if (!worker) {
-    worker = new Worker(new URL("./highlight.worker.ts", import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data }: MessageEvent<Answered>) => listening.get(data.block)?.(data));
-  }
-  worker.postMessage(asked);
-}
+// Where there are no workers, or it does not load, code stays plain.
+const highlighter = new Highlighter(
+  () => new Worker(new URL("./highlight.worker.ts", import.meta.url), { type: "module" }),
+);
 
 export function useColours(code: string, language: string, growing: boolean): Coloured {
   const [coloured, setColoured] = useState(NOTHING);
@@ -36,9 +30,11 @@ export function useColours(code: string, language: string, growing: boolean): Co
     stale: false,
     timer: 0,
     code,
+    language,
     lines: [] as Piece[][],
   }).current;
   block.code = code;
+  block.language = language; // it may be known in part when the first words of the code are asked for
   useEffect(() => {
     if (!language || code.length > LONGEST || typeof Worker === "undefined") return;
     if (block.waiting) {
@@ -49,9 +45,9 @@ export function useColours(code: string, language: string, growing: boolean): Co
       block.stale = false;
       if (!block.id) {
         block.id = ++blocks;
-        listening.set(block.id, hear);
+        highlighter.listen(block.id, hear);
       }
-      ask({ block: block.id, version: ++block.version, language, code: block.code });
+      highlighter.ask({ block: block.id, version: ++block.version, language: block.language, code: block.code });
     };
     const hear = ({ from, lines, last }: Answered) => {
       block.lines = [...block.lines.slice(0, from), ...lines];
@@ -69,8 +65,7 @@ export function useColours(code: string, language: string, growing: boolean): Co
       clearTimeout(block.timer);
       block.waiting = false;
       if (!block.id) return;
-      listening.delete(block.id);
-      ask({ block: block.id, version: 0, language: "" });
+      highlighter.forget(block.id);
       Object.assign(block, { id: 0, lines: [] });
     },
     [block],

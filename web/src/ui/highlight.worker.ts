@@ -51,3 +51,5 @@ self.addEventListener("message", ({ data }: MessageEvent<Asked>) => {
     latest.delete(data.block);
   }
 });
+
+self.postMessage("ready");

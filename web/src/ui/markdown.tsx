@@ -62,7 +62,7 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
     }
     case "code": {
       const code = token as Tokens.Code;
-      return <CodeBlock key={key} code={code.text} language={code.lang?.split(/\s/)[0] ?? ""} growing={growing} />;
+      return <CodeBlock key={key} code={code.text} language={languageOf(code, growing)} growing={growing} />;
     }
     case "blockquote":
       return (
@@ -92,6 +92,12 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
     default: // blank lines and definitions inside another block
       return <Fragment key={key} />;
   }
+}
+
+/** The language's name alone, of "ts {1,3}" or "js:app.js" as well; none while its line may still grow. */
+function languageOf({ lang, raw }: Tokens.Code, growing: boolean): string {
+  if (growing && !raw.includes("\n")) return "";
+  return /^[^\s{,:]+/.exec(lang ?? "")?.[0] ?? "";
 }
 
 function list(token: Tokens.List, key: string, growing: boolean): ReactElement {
