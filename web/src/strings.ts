@@ -66,6 +66,7 @@ export const strings = {
   image: (name: string, host: string) => `Image: ${name ? `${name} ` : ""}(${host})`,
   blockedImage: (name: string) => `Image: ${name || "not shown"}`,
   table: "Table",
+  formula: "Formula",
   done: "done",
   notDone: "not done",
   stopped: "You stopped this answer.",

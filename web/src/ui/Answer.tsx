@@ -1,7 +1,8 @@
 // The words of an answer. This is the one component that a token renders again.
 
 import { useRef } from "react";
-import { StreamedMarkdown } from "../core/markdown";
+import { useStore } from "zustand";
+import { loaded, StreamedMarkdown } from "../core/markdown";
 import type { Home } from "../core/turns";
 import { strings } from "../strings";
 import { useMessage } from "./context";
@@ -12,6 +13,7 @@ export function AnswerText({ home, id }: { home: Home; id: string }) {
   const content = useMessage(home, id, (message) => message?.content ?? "");
   const streaming = useMessage(home, id, (message) => message?.status === "streaming");
   const parser = useRef<StreamedMarkdown | null>(null);
+  useStore(loaded); // what a part that is loaded later makes of the words is shown then
   parser.current ??= new StreamedMarkdown();
   return <div className="prose">{renderBlocks(parser.current.parse(content, streaming), streaming)}</div>;
 }

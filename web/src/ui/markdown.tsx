@@ -3,6 +3,7 @@
 import type { Token, Tokens } from "marked";
 import { Fragment, type ReactElement, type ReactNode } from "react";
 import { safeUrl } from "../core/markdown";
+import type { Formula } from "../core/mathematics";
 import { strings } from "../strings";
 import { CodeBlock } from "./CodeBlock";
 
@@ -82,6 +83,13 @@ function block(token: Token, growing: boolean, index: number): ReactElement {
         <p key={key} dir="auto" className={mark}>
           {token.tokens ? inline(token.tokens) : decoded((token as Tokens.Text).text)}
         </p>
+      );
+    case "formula":
+      return (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide formula is scrolled by keyboard, too
+        <section key={key} className="formula" aria-label={strings.formula} tabIndex={0}>
+          {formula(token as Formula, 0)}
+        </section>
       );
     case "html":
       return (
@@ -197,6 +205,10 @@ function inline(tokens: readonly Token[] = []): ReactNode[] {
         return link(token as Tokens.Link, key);
       case "image":
         return image(token as Tokens.Image, key);
+      case "formula":
+        return formula(token as Formula, key, (token as Formula).display ? "formula" : undefined);
+      case "open":
+        return <span key={key} className="formula-open" />;
       case "html":
         return /^<br\s*\/?>$/i.test(token.raw) ? <br key={key} /> : token.raw;
       case "escape":
@@ -233,6 +245,16 @@ function image(token: Tokens.Image, key: number): ReactNode {
     <a key={key} className="image" href={url.href} target="_blank" rel="noopener noreferrer nofollow">
       {strings.image(token.text, url.host)}
     </a>
+  );
+}
+
+/** A formula, or its source where that is no TeX. */
+function formula({ draw, raw }: Formula, key: number, className?: string): ReactElement {
+  if (draw) return <span key={key} ref={draw} className={className} />;
+  return (
+    <code key={key} dir="ltr">
+      {raw.trim()}
+    </code>
   );
 }
 
