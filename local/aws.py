@@ -1,29 +1,26 @@
-"""The embedded AWS: moto's server with the tables and the queue in it, as a process of its own (`python -m local.aws`).
+"""The embedded AWS with the tables and the queue in it, as a process of its own (`python -m local.aws`).
 
 It keeps everything in memory, so its state lives as long as the process.
 """
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from infra.resources import CONVERSATIONS, PERSIST, TURNS
+from local.aws_server import Server
 from local.child import say_ready, wait_for_the_end
 from local.clients import client
-from local.environment import endpoint
-from local.moto_server import AtomicMotoServer
 from local.resources import create_queue, create_table
 
 
 @contextmanager
 def embedded_aws(port: int = 0, faulty: bool = False) -> Iterator[str]:
     """An empty embedded AWS on loopback in a thread of this process; gives its endpoint URL."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line per request otherwise
-    server = AtomicMotoServer(port, faulty)
+    server = Server(port, faulty)
     server.start()
     try:
-        yield endpoint(server.get_host_and_port()[1])
+        yield server.url
     finally:
         server.stop()
 

@@ -12,7 +12,7 @@ from infra.resources import CONVERSATIONS, PERSIST, SETTLE_DELAY_S, TURNS
 from local.model.pace import Pace
 from local.model.wire import REASONING_MODEL
 
-ACCOUNT: Final = "123456789012"  # moto's own
+ACCOUNT: Final = "123456789012"  # nobody's: the one in AWS's examples
 REGION: Final = "eu-central-1"
 LOOPBACK: Final = "127.0.0.1"
 MODEL: Final = "demo"

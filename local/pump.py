@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[[dict[str, Any], Any], object]
 
-_LONG_POLL_S: Final = 1  # moto wakes a waiting poll for a new message; for a delayed one it looks once a second
+_LONG_POLL_S: Final = 1  # a message ends the wait; so long it may take until the pump hears that it is to end
 _AGAIN_S: Final = 0.05
 _DRAIN_S: Final = 5.0
 logger = logging.getLogger("persist")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from functions.common.log import get_logger
 from local.aws import embedded_aws
 from local.model.pace import INSTANT
 from tests.support import untraced
@@ -14,6 +15,9 @@ from tests.support.system import System, system
 
 def pytest_configure() -> None:
     untraced.install()
+    # A logger keeps the stdout that it was made with. Made within a test, that is the test's own, closed when it is over.
+    for function in ("chat_stream", "persist", "conversations"):
+        get_logger(function)
     # How long an example takes says more of the machine than of the code; pytest's own limit still holds for the whole test.
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")

@@ -1,4 +1,4 @@
-"""SQS and DynamoDB on the wire, as stubs that answer after a set time: what moto does in 10 to 70 ms, done in 0.1.
+"""SQS and DynamoDB on the wire, as stubs that answer after a set time, or at once in 0.1 ms.
 
     POST /control {"delay_s": 0.005, "receipts": true}    how long each call takes; whether a turn's beginning is stored at once
     GET  /counts                                          calls by operation and table since the last POST /control

@@ -115,7 +115,7 @@ def issuer() -> Iterator[OidcProvider]:
 @pytest.fixture
 def world(aws_endpoint: str, model: ScriptedModel, issuer: OidcProvider, runtime_folder: Path) -> World:
     """With empty tables, an empty queue and the model's key in its secret. The addresses stay the same for the session."""
-    http.post(f"{aws_endpoint}/moto-api/reset").raise_for_status()
+    http.post(f"{aws_endpoint}/_ministack/reset").raise_for_status()
     create_resources(aws_endpoint, visibility_timeout_s=1)
     client("secretsmanager", aws_endpoint).create_secret(Name=KEY_SECRET, SecretString=MODEL_KEY)
     return World(aws_endpoint, model, issuer, runtime_folder)

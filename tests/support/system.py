@@ -1,6 +1,5 @@
 """The whole path in one process: the streaming function, a scripted model, an embedded AWS, persist on its queue."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -112,7 +111,6 @@ class System:
 @contextmanager
 def system(endpoint: str, pace: Pace) -> Iterator[System]:
     """A system with nothing stored, on the embedded AWS at `endpoint`."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     empty_aws(endpoint)
     with ExitStack() as stack:
         tables = {
@@ -130,7 +128,7 @@ def system(endpoint: str, pace: Pace) -> Iterator[System]:
 
 def empty_aws(endpoint: str) -> None:
     """The embedded AWS as it was made, with the tables and the queue."""
-    http.post(f"{endpoint}/moto-api/reset").raise_for_status()
+    http.post(f"{endpoint}/_ministack/reset").raise_for_status()
     for table in (CONVERSATIONS, TURNS):
         create_table(_client("dynamodb", endpoint), table)
     create_queue(_client("sqs", endpoint), PERSIST, visibility_timeout_s=1)

@@ -1,11 +1,10 @@
 """Coverage of functions/ at half the price: where none of it runs, nothing is traced.
 
 A tracer slows every instruction of Python 3.11, not only those of the files it is asked for; and most of what the tests run is
-boto3, moto and the scripted model.
+boto3, the embedded AWS and the scripted model.
 """
 
 import functools
-import socketserver
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,15 +12,16 @@ from typing import Any
 from botocore.client import BaseClient
 from botocore.session import Session
 
+from local.aws_server import Server
 from local.model.script import ScriptedModel
 
 
 def install() -> None:
-    """From here on: a call of AWS, with moto where it is in the same process; a request to moto's server; the model's loop."""
+    """From here on: a call of AWS, with moto where it is in the same process; the embedded AWS; the model's loop."""
     for owner, name in (
         (BaseClient, "_make_api_call"),
         (Session, "create_client"),
-        (socketserver.ThreadingMixIn, "process_request_thread"),
+        (Server, "serve"),
         (ScriptedModel, "_run"),
     ):
         setattr(owner, name, _untraced(getattr(owner, name)))

@@ -1,4 +1,4 @@
-"""Faults of AWS, injected where a request would go on the wire: moto itself never fails.
+"""Faults of AWS, injected where a request would go on the wire: the embedded AWS itself never fails.
 
 That is botocore's `before-send` for a client of boto3, and `Aws.send` for the functions that have none.
 """
@@ -23,7 +23,7 @@ from functions.common.http_body import Head
 
 Effect = Callable[[Any], AWSResponse | None]
 _Send = Callable[[Aws, Service, bytes, bytes], Awaitable[tuple[Head, bytes]]]
-# A busy moto takes its time; a table that hangs is played here.
+# A busy machine takes its time; a table that hangs is played here.
 _PATIENCE_S: Final = 20.0
 
 

@@ -8,9 +8,9 @@ from moto import mock_aws
 
 from functions.conversations import handler as function
 from infra.resources import CONVERSATIONS, TURNS
-from local import moto_transactions
 from tests.integration.conversations.stage import Stage
 from tests.oidc import OidcProvider
+from tests.support import moto_transactions
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from functions.common.session import Session
 from functions.persist import handler as entry
 from functions.persist.pace import Pace
 from infra.resources import CONVERSATIONS, TURNS, Table
-from local import moto_transactions
+from tests.support import moto_transactions
 
 Item = dict[str, Any]
 Reply = tuple[Head, bytes]

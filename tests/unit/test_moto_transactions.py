@@ -8,8 +8,8 @@ import pytest
 from moto import mock_aws
 
 from infra.resources import TURNS
-from local import moto_transactions
 from local.resources import create_table
+from tests.support import moto_transactions
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def install() -> None:
 
 
 def _copy(tree: Any) -> Any:
-    return pickle.loads(pickle.dumps(tree, pickle.HIGHEST_PROTOCOL))  # noqa: S301 - our own, of a moment ago
+    return pickle.loads(pickle.dumps(tree, pickle.HIGHEST_PROTOCOL))
 
 
 @cache

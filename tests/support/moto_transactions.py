@@ -15,7 +15,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
-from local import moto_expressions
+from tests.support import moto_expressions
 
 _MOTO: Final = DynamoDBBackend.transact_write_items
 
