@@ -160,7 +160,7 @@ def test_stop_from_a_second_connection(system: LocalSystem, api: Api) -> None:
 
 def test_another_process_resumes_with_exactly_the_missing_events(system: LocalSystem) -> None:
     one, other = (Api(url) for url in system.workers)
-    until(lambda: one.http.get("/api/health").is_success and other.http.get("/api/health").is_success)  # one was killed before
+    until(lambda: healthy(one) and healthy(other))  # one was killed before, and may still be starting
     turn_id = new_id()
     with one.streaming({"turnId": turn_id, "messages": [user("hi")]}) as response:
         begun = read(response, until="token")
