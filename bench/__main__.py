@@ -12,7 +12,7 @@ from typing import Final
 from bench import peers, report
 from bench.artefacts import artefacts, packages
 from bench.contenders import Contender, Stage, product, relay, stage
-from bench.figures import cold_start, cpu, latency, memory, persist, table
+from bench.figures import cold_start, cpu, latency, many, memory, persist, table
 from bench.goals import PRODUCT, SLOW, Samples
 from bench.load import StreamFailed, stream_once
 from bench.processes import OUT, Unmeasurable, check_machine, other_core, pinned
@@ -20,7 +20,7 @@ from infra.package.uv import PackagingError
 
 _AWS_S: Final = 0.005
 _SLOW_AWS_S: Final = 2.0
-PARTS: Final = ("memory", "latency", "cpu", "cold", "persist", "table")
+PARTS: Final = ("memory", "latency", "cpu", "cold", "persist", "table", "many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,10 @@ class Effort:
     persist_rounds: int = 3
     persist_messages: int = 3_000
     lag: int = 20
+    many: int = 5
 
 
-QUICK: Final = Effort(10, 5, 2, 1, 3.0, 2.0, 2, 1, 1_000, 6)
+QUICK: Final = Effort(10, 5, 2, 1, 3.0, 2.0, 2, 1, 1_000, 6, 2)
 
 
 class Run:
@@ -59,6 +60,9 @@ class Run:
             self._cold()
         if {"persist", "table"} & set(parts):
             self._storage(parts)
+        if "many" in parts:
+            _say(f"{many.TURNS} turns at once on `make run`: {self._effort.many} rounds")
+            self.samples["many_s"] = many.at_once(self._effort.many)
 
     @contextmanager
     def _contenders(self) -> Iterator[list[Contender]]:

@@ -126,7 +126,15 @@ def _table(results: Results) -> list[Row]:
     ]
 
 
-_PARTS: Final = (_latency, _cpu, _memory, _cold, _zips, _persist, _table)
+def _many(results: Results) -> list[Row]:
+    many = results.get("many_s", {})
+    if not many:
+        return []
+    ratio = many["at_once"] / many["alone"]
+    return [Row("50 turns at once on `make run`", f"{many['at_once']:.2f} s = {ratio:.2f} × one", "≤ 1.5 × one", ratio <= 1.5)]
+
+
+_PARTS: Final = (_latency, _cpu, _memory, _cold, _zips, _persist, _table, _many)
 
 
 def medians(samples: Mapping[str, Samples]) -> dict[str, dict[str, float]]:

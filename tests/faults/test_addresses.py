@@ -39,7 +39,8 @@ def test_no_field_of_any_request_is_an_address(chat_system: System) -> None:
         document = http.get(f"{url}/api/openapi.json").json()
     taken: list[tuple[str, Any]] = []
     for operation in (one for methods in document["paths"].values() for one in methods.values()):
-        taken += [(parameter["name"], parameter["schema"]) for parameter in operation.get("parameters", [])]
+        parameters = resolved(operation.get("parameters", []), document)
+        taken += [(parameter["name"], parameter["schema"]) for parameter in parameters]
         taken += fields(resolved(operation.get("requestBody", {}), document))
 
     assert {"messages", "content", "title", "conversationId", "workspaceId"} <= {name for name, _ in taken}
