@@ -7,10 +7,12 @@ from unittest import mock
 
 import pytest
 
+from functions.chat_stream import running
 from functions.chat_stream.event_log import EventLog
 from functions.common.ids import new_id
+from functions.common.records import TurnFinished
 from infra.resources import TURNS
-from local.model.script import done, finish, pause, token, tokens
+from local.model.script import done, finish, pause, token, tokens, wait_for
 from tests.support.chat import Api, Stream, serving, settings, user
 from tests.support.system import System
 from tests.support.waiting import until
@@ -241,3 +243,30 @@ def at_once(one: Api, other: Api, turn_id: str) -> tuple[Stream, Stream]:
         thread.join(30)
     first, second = results
     return first, second
+
+
+def test_a_turn_that_runs_is_known_however_many_have_run_since_it_began(
+    chat_system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_REMEMBERED", 2)
+    end = threading.Event()
+    api, turn_id = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="5"), new_id()
+    chat_system.model.plays(token("long"), wait_for(end), finish(), done())
+    streams: list[Stream] = []
+    posts = [threading.Thread(target=lambda: streams.append(api.post(body(turn_id)))) for _ in range(2)]
+    posts[0].start()
+    until(lambda: chat_system.model.requests)
+    chat_system.model.always_plays(token("short"), finish(), done())
+    for _ in range(4):
+        assert api.say("hi").text == "short"
+    asked = len(chat_system.model.requests)
+    posts[1].start()
+    time.sleep(0.3)  # were it to ask the model again, it would have by now
+    end.set()
+    for post in posts:
+        post.join(20)
+
+    assert [stream.text for stream in streams] == ["long", "long"]
+    assert len(chat_system.model.requests) == asked
+    assert [type(record) for record in chat_system.queued()].count(TurnFinished) == 5
+    chat_system.persist()

@@ -5,17 +5,18 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.exceptions import ClientError, CredentialRetrievalError
 
 from functions.common import aws
 from functions.common.aws import Aws, ConditionFailed, Refused, Service, StorageUnavailable, TransactionCanceled
+from functions.common.http_body import Head
 from functions.common.session import Session
 from tests.support.aws_requests import Kept, boto3_sends, check_against_boto3, signed_headers, signs_in
 
@@ -208,6 +209,39 @@ async def test_a_renewal_that_fails_early_is_left_for_half_a_minute() -> None:
 
     assert renewals.asked == 1
     assert "Credential=OLD/" in wire.sent[-1][1]["authorization"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "AssumeRole"),
+        CredentialRetrievalError(provider="test", error_msg="500"),
+        RuntimeError("out of date"),
+        OSError("no such file"),
+        KeyError("AccessKeyId"),
+        ValueError("not a date"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_credentials_that_cannot_be_had_make_a_call_unavailable_whatever_their_source_raises(error: Exception) -> None:
+    class Source:
+        def get_frozen_credentials(self) -> object:
+            raise error
+
+    wire = Kept()
+    await wire.prepare()
+    wire._session._credentials = cast("Any", Source())
+    with pytest.raises(StorageUnavailable):
+        await wire.call(*CALLS[0])
+
+
+async def test_whatever_breaks_on_the_way_to_aws_makes_a_call_unavailable() -> None:
+    class Broken(Kept):
+        async def send(self, service: Service, head: bytes, body: bytes) -> tuple[Head, bytes]:
+            raise KeyError("a fault of ours, or of a library")
+
+    with pytest.raises(StorageUnavailable):
+        await Broken().call(*CALLS[0])
 
 
 @pytest.mark.parametrize(
