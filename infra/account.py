@@ -90,6 +90,15 @@ def outputs(aws: boto3.Session, stack: str) -> Mapping[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
+def function_name(aws: boto3.Session, stack: str, begins: str) -> str:
+    """What AWS calls the function whose logical id in the stack begins so; raises AccountError when there is none."""
+    pages = client(aws, "cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
+    for resource in (found for page in pages for found in page["StackResourceSummaries"]):
+        if resource["ResourceType"] == "AWS::Lambda::Function" and resource["LogicalResourceId"].startswith(begins):
+            return str(resource["PhysicalResourceId"])
+    raise AccountError(f"The stack {stack} has no function {begins} in {aws.region_name}.")
+
+
 def client(aws: boto3.Session, service: str) -> Any:
     """A client that gives up in seconds: a person waits."""
     factory: Any = aws.client

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from functions.common.quotas import Quotas
+from infra.edge_rules import INVOCATION_BYTES
 
 # What CloudWatch Logs offers, by CDK's names.
 LOG_DAYS: Final = {
@@ -18,9 +19,7 @@ LOG_DAYS: Final = {
     90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR", 731: "TWO_YEARS", 1827: "FIVE_YEARS", 3653: "TEN_YEARS",
 }  # fmt: skip
 PRICE_CLASSES: Final = ("100", "200", "All")
-# Lambda takes 6 MB for an invocation: the body in base64 at worst, and the JSON around it with the headers, which CloudFront
-# limits to 20 KB and JSON's escapes can double.
-INVOCATION_BYTES: Final = 6_291_556
+# An invocation holds the body, in base64 at worst, and JSON around it: 20 KB of headers, which escapes can double.
 MOST_BODY_BYTES: Final = (INVOCATION_BYTES - 64 * 1024) // 4 * 3
 _STAGE: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 _HOST: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")

@@ -16,38 +16,16 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.config import Config
+from infra.edge_rules import API, CUSTOM_HEADERS, HSTS_S, READ_TIMEOUT_S, STREAMED, content_security_policy
 
 HERE: Final = Path(__file__).parent
 WEB_CLIENT: Final = HERE.parent / "web" / "dist"
 PLACEHOLDER: Final = HERE / "placeholder"
-# What chat_stream serves; every other path of the API is conversations'.
-STREAMED: Final = ("/api/chat*", "/api/turns*", "/api/buds", "/api/health", "/api/config")
-API: Final = "/api/*"
-READ_TIMEOUT_S: Final = 60  # CloudFront's most without a quota; a silent stream says something every 10 s
 _PRICE_CLASSES: Final = {
     "100": cloudfront.PriceClass.PRICE_CLASS_100,
     "200": cloudfront.PriceClass.PRICE_CLASS_200,
     "All": cloudfront.PriceClass.PRICE_CLASS_ALL,
 }
-
-
-def content_security_policy(sign_in_origins: Sequence[str]) -> str:
-    """Nothing but our own files runs or shows, and the browser talks to nobody but us and whoever signs users in."""
-    return "; ".join(
-        [
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' data:",
-            "font-src 'self'",
-            "manifest-src 'self'",
-            " ".join(["connect-src 'self'", *sign_in_origins]),
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            "upgrade-insecure-requests",
-        ]
-    )
 
 
 class Edge(Construct):
@@ -186,17 +164,15 @@ class Edge(Construct):
                 ),
                 strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
                     # Not for subdomains: with an apex domain they are hosts that this stack knows nothing of.
-                    access_control_max_age=Duration.days(730),
+                    access_control_max_age=Duration.seconds(HSTS_S),
                     include_subdomains=False,
                     override=True,
                 ),
             ),
             custom_headers_behavior=cloudfront.ResponseCustomHeadersBehavior(
                 custom_headers=[
-                    cloudfront.ResponseCustomHeader(
-                        header="permissions-policy", value="camera=(), geolocation=(), microphone=()", override=True
-                    ),
-                    cloudfront.ResponseCustomHeader(header="cross-origin-opener-policy", value="same-origin", override=True),
+                    cloudfront.ResponseCustomHeader(header=name, value=value, override=True)
+                    for name, value in CUSTOM_HEADERS.items()
                 ]
             ),
         )

@@ -19,10 +19,10 @@ from constructs import Construct
 from functions.common import keys
 from infra import resources
 from infra.config import Config
+from infra.edge_rules import AUTHORIZATION_HEADER
 from infra.function import House, function, grant
 from infra.sign_in import Provider
 
-AUTHORIZATION_HEADER: Final = "x-forwarded-authorization"  # where edge.py's CloudFront function puts the client's own
 _ADAPTER_ACCOUNT: Final = "753240598075"  # AWS's, which publishes the Lambda Web Adapter
 _ADAPTER_LAYER: Final = {"arm64": "LambdaAdapterLayerArm64", "x86_64": "LambdaAdapterLayerX86"}
 _ADAPTER_PORT: Final = "8080"
@@ -114,7 +114,7 @@ class ChatStream(Construct):
                     },
                 )
             )
-        self.alias = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
+        self.alias = lambda_.Alias(self, "Live", alias_name=resources.ALIAS, version=self.function.current_version)
         self.url = self.alias.add_function_url(
             auth_type=lambda_.FunctionUrlAuthType.AWS_IAM, invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM
         )

@@ -43,6 +43,7 @@ CONVERSATIONS: Final = Table(
 )
 TURNS: Final = Table(name="turns", ttl_attribute=keys.EXPIRES)
 
+ALIAS: Final = "live"  # of chat_stream: the version behind its URL
 PERSIST_TIMEOUT_S: Final = 30
 MEMORY_MB: Final = 512  # of persist and conversations; that of chat_stream is a setting
 PERSIST: Final = Queue(

@@ -11,6 +11,7 @@ import httpx2
 import uvicorn
 
 from local.front import Front
+from local.strict_edge import origins_of
 
 _SITE: Final = Path(__file__).parent.parent / "web" / "dist"
 _LOOK_S: Final = 0.02
@@ -38,8 +39,9 @@ class Door:
         self._serving = asyncio.ensure_future(self._server.serve(sockets=[listener]))
 
     @classmethod
-    def open(cls, listener: socket.socket, chat: Sequence[str], conversations: str) -> Self:
-        return cls(Front(chat, conversations, _SITE), listener)
+    def open(cls, listener: socket.socket, chat: Sequence[str], conversations: str, *, strict: bool, issuer: str | None) -> Self:
+        """`strict` is for a front that refuses what the deployment's edge refuses; browsers sign in at `issuer`."""
+        return cls(Front(chat, conversations, _SITE, strict=strict, sign_in_origins=origins_of(issuer)), listener)
 
     async def close(self) -> None:
         self._server.should_exit = True

@@ -8,6 +8,7 @@ from typing import Final
 
 from functions.chat_stream.settings import Settings as ChatSettings
 from functions.common.variables import current, unknown
+from infra.edge_rules import AUTHORIZATION_HEADER
 from infra.resources import CONVERSATIONS, PERSIST, SETTLE_DELAY_S, TURNS
 from local.model.pace import Pace
 from local.model.wire import REASONING_MODEL
@@ -32,6 +33,8 @@ class Settings:
     visibility_timeout_s: int
     grace_s: float
     provider: bool
+    strict_edge: bool = False
+    issuer: str | None = None
     json_output: bool = False
 
     @classmethod
@@ -52,6 +55,8 @@ class Settings:
             visibility_timeout_s=_number(env, "CHAT_VISIBILITY_TIMEOUT_S", 10, 0, 43200),
             grace_s=_number(env, "CHAT_GRACE_S", 10, 0, 900),
             provider=provider,
+            strict_edge=bool(_number(env, "CHAT_STRICT_EDGE", 0, 0, 1)),
+            issuer=env.get("OIDC_ISSUER") or None,
             json_output=json_output,
         )
 
@@ -117,6 +122,11 @@ def base(env: Mapping[str, str], ports: Ports) -> dict[str, str]:
         "CHAT_SETTLE_DELAY_S": env.get("CHAT_SETTLE_DELAY_S") or str(SETTLE_DELAY_S),
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
+
+
+def conversations_environment(strict_edge: bool) -> dict[str, str]:
+    """Where the token is: behind a strict front CloudFront's signature stands in its place."""
+    return {"CHAT_AUTHORIZATION_HEADER": AUTHORIZATION_HEADER} if strict_edge else {}
 
 
 def model_environment(env: Mapping[str, str], ports: Ports, provider: bool) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from infra.edge_rules import INVOCATION_BYTES
 from local.child import say_ready
 from local.context import LambdaContext
 from local.environment import LOOPBACK
@@ -20,9 +21,8 @@ Handler = Callable[[dict[str, Any], Any], object]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-_MAX_BODY: Final = (
-    6 * 1024 * 1024
-)  # Lambda's limit of a request, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# Lambda's limit of an event and of what a function returns, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_MAX_BYTES: Final = INVOCATION_BYTES
 _TIMEOUT_S: Final = 30.0
 _ERRORS: Final = {413: "Request Entity Too Large", 502: "Internal Server Error"}
 logger = logging.getLogger("conversations")
@@ -41,19 +41,22 @@ class FunctionUrl:
         body = await _body(receive)
         if body is None:
             return
-        if len(body) > _MAX_BODY:
-            await _send(send, _error(413))
-            return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         source_ip = (scope.get("client") or (LOOPBACK, 0))[0]
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         event = event_of(scope["method"], path, query, headers, body, source_ip)
+        if _weight(event) > _MAX_BYTES:
+            await _send(send, _error(413))
+            return
         loop = asyncio.get_running_loop()
         await _send(send, await loop.run_in_executor(self._instance, self._invoke, event))
 
     def _invoke(self, event: dict[str, Any]) -> Answer:
         try:
             response = self._handler(json.loads(json.dumps(event)), LambdaContext(self._name, self._timeout_s))
+            if _weight(response) > _MAX_BYTES:
+                logger.error("the function returned more than Lambda passes on")
+                return _error(502)
             return answer_of(json.loads(json.dumps(response)))
         except Exception:  # Lambda, too, answers 502 to whatever a function raises
             logger.exception("the invocation failed")
@@ -63,13 +66,17 @@ class FunctionUrl:
 async def _body(receive: Receive) -> bytes | None:
     """The request's body, at most one chunk above the limit; None when the client left first."""
     body, more = b"", True
-    while more and len(body) <= _MAX_BODY:
+    while more and len(body) <= _MAX_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return body
+
+
+def _weight(document: object) -> int:
+    return len(json.dumps(document, ensure_ascii=False).encode())
 
 
 def _error(status: int) -> Answer:

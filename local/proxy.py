@@ -6,7 +6,7 @@ environment, no header added.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
 import httpx2
@@ -33,14 +33,24 @@ class Unreachable(Exception):
     """No process behind this route answers, and nothing of the answer has been sent."""
 
 
+class Silent(Unreachable):
+    """The process answered nothing for as long as is waited for, and nothing of the answer has been sent."""
+
+
 class _ClientLeft(Exception):
     """The visitor's connection ended."""
 
 
 class Upstream:
-    """An ASGI application that forwards to `bases`, one after the other; the next one when a connection is refused."""
+    """An ASGI application that forwards to `bases`, one after the other; the next one when a connection is refused.
 
-    def __init__(self, bases: Sequence[str]) -> None:
+    `passes` names headers that are passed on though only the platform may set them: whoever calls this one has set them.
+    `silence_s` ends an answer that is silent for longer.
+    """
+
+    def __init__(self, bases: Sequence[str], passes: Collection[bytes] = (), silence_s: float | None = None) -> None:
+        self._passes = frozenset(passes)
+        self._timeout = {**_TIMEOUT, "read": silence_s}
         self._bases = [httpx2.URL(base) for base in bases]
         self._turn = 0
         self._transport = httpx2.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
@@ -69,6 +79,8 @@ class Upstream:
             response = await self._ask(scope, visitor)
         except _ClientLeft:
             return
+        except httpx2.ReadTimeout as error:
+            raise Silent from error
         except httpx2.TransportError as error:
             raise Unreachable from error
         try:
@@ -88,11 +100,29 @@ class Upstream:
         for number in range(len(self._bases)):
             base = self._bases[(self._turn + number) % len(self._bases)]
             try:
-                return await self._transport.handle_async_request(_request(scope, base, visitor))
+                return await self._transport.handle_async_request(self._request(scope, base, visitor))
             except httpx2.ConnectError:
                 if number == len(self._bases) - 1:
                     raise
         raise Unreachable
+
+    def _request(self, scope: Any, base: httpx2.URL, visitor: "_Visitor") -> httpx2.Request:
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
+        headers = [(name, value) for name, value in scope["headers"] if name in self._passes or _passes(name)]
+        if not has_body:
+            visitor.watch()
+        return httpx2.Request(
+            scope["method"],
+            base.copy_with(raw_path=scope["raw_path"] + query),
+            headers=headers,
+            content=visitor.body() if has_body else None,
+            extensions={"timeout": self._timeout},
+        )
+
+
+def _passes(name: bytes) -> bool:
+    return name not in _NOT_FORWARDED and not name.startswith(_INFRASTRUCTURE)
 
 
 def _check(scope: Any) -> None:
@@ -107,25 +137,6 @@ def _check(scope: Any) -> None:
 
 def _too_large() -> TooLarge:
     return TooLarge(f"the body may have at most {_BODY.body_bytes} bytes")
-
-
-def _request(scope: Any, base: httpx2.URL, visitor: "_Visitor") -> httpx2.Request:
-    query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
-    headers = [(name, value) for name, value in scope["headers"] if _passes(name)]
-    if not has_body:
-        visitor.watch()
-    return httpx2.Request(
-        scope["method"],
-        base.copy_with(raw_path=scope["raw_path"] + query),
-        headers=headers,
-        content=visitor.body() if has_body else None,
-        extensions={"timeout": _TIMEOUT},
-    )
-
-
-def _passes(name: bytes) -> bool:
-    return name not in _NOT_FORWARDED and not name.startswith(_INFRASTRUCTURE)
 
 
 class _Visitor:

@@ -41,7 +41,9 @@ class Supervisor:
         self._aws = process("aws", "local.aws", ports.aws, {"CHAT_VISIBILITY_TIMEOUT_S": str(settings.visibility_timeout_s)})
         self._model = None if settings.provider else process("model", "local.model", ports.model, model)
         self._persist = process("persist", "local.pump", 0)
-        self._conversations = process("conversations", "local.lambda_url", ports.conversations)
+        self._conversations = process(
+            "conversations", "local.lambda_url", ports.conversations, environment.conversations_environment(settings.strict_edge)
+        )
         names = ["chat_stream"] if len(ports.chat) == 1 else [f"chat_stream-{number + 1}" for number in range(len(ports.chat))]
         self._chat = [process(name, "functions.chat_stream", port, model) for name, port in zip(names, ports.chat, strict=True)]
         self._chat_urls = [environment.endpoint(port) for port in ports.chat]
@@ -102,7 +104,10 @@ class Supervisor:
         # Here, not above: these imports take as long as the processes do, and so go on beside them.
         from local.door import Door, until_healthy
 
-        self._door = Door.open(self._listener, self._chat_urls, environment.endpoint(self._ports.conversations))
+        conversations, settings = environment.endpoint(self._ports.conversations), self._settings
+        self._door = Door.open(
+            self._listener, self._chat_urls, conversations, strict=settings.strict_edge, issuer=settings.issuer
+        )
         await asyncio.gather(*(one.ready.wait() for one in self._processes if one not in self._chat))
         await until_healthy([*self._chat_urls, self.url])
 

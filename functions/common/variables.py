@@ -52,6 +52,7 @@ KNOWN: Final = frozenset(
         "CHAT_MAX_UNASKED_BYTES",
         "CHAT_QUOTA_RESUMES",
         "CHAT_WORKERS",  # the local run
+        "CHAT_STRICT_EDGE",
         "CHAT_URL",  # the terminal client
         "CHAT_TOKEN",
     }

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,18 +11,21 @@ import httpx2
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import smoke as package
-from infra.account import AccountError, outputs, session
+from infra.account import AccountError, client, function_name, outputs, session
 from infra.config import Config
-from infra.smoke.checks import CHECKS
+from infra.resources import ALIAS
+from infra.smoke.across import Version, across_a_deployment
+from infra.smoke.checks import CHECKS, health_answers, what_was_made_is_deleted
 from infra.smoke.site import Failed, NotChecked, Site
 
+Check = Callable[[Site], str]
 _FUNCTION_URLS: Final = ("ChatStreamUrl", "ConversationsUrl")
 
 
-def smoke(site: Site) -> tuple[int, int, int]:
+def smoke(site: Site, checks: Sequence[Check] = CHECKS) -> tuple[int, int, int]:
     """Runs every check and tells of each. How many passed, failed, and could not be made."""
     counts = {"ok": 0, "FAILED": 0, "skipped": 0}
-    for check in CHECKS:
+    for check in checks:
         try:
             verdict, note = "ok", check(site)
         except Failed as failure:
@@ -41,6 +44,8 @@ def main(arguments: list[str], env: Mapping[str, str]) -> None:
     parser.add_argument("--stage", default="prod", help="whose stack names the function URLs")
     parser.add_argument("--region")
     parser.add_argument("--function-url", action="append", default=[], help="a function URL to try around CloudFront")
+    parser.add_argument("--across-deploy", action="store_true", help="hold a long stream while you publish another version")
+    parser.add_argument("--wait", type=float, default=1800.0, help="seconds to wait for that version")
     given = parser.parse_args(arguments)
     url, token = env.get("URL", "").strip(), env.get("TOKEN", "").strip()
     if urlsplit(url).scheme not in {"http", "https"} or not token:
@@ -49,11 +54,47 @@ def main(arguments: list[str], env: Mapping[str, str]) -> None:
         )
     site = Site(url, token, lambda: given.function_url or _function_urls(given.stage, given.region))
     try:
-        passed, failed, skipped = smoke(site)
+        passed, failed, skipped = smoke(site, _chosen(given.across_deploy, given.stage, given.region, given.wait))
     finally:
         site.close()
     print(f"{passed} passed, {failed} failed, {skipped} skipped")  # noqa: T201
     sys.exit(1 if failed else 0)
+
+
+def _chosen(across: bool, stage: str, region: str | None, wait_s: float) -> Sequence[Check]:
+    """All checks; with `across` the stream over a deployment, and the deletion of what it made."""
+    if not across:
+        return CHECKS
+
+    def a_stream_across_a_deployment(site: Site) -> str:
+        return across_a_deployment(site, _version(stage, region), wait_s)
+
+    return (health_answers, a_stream_across_a_deployment, what_was_made_is_deleted)
+
+
+def _version(stage: str, region: str | None) -> Version:
+    """The version behind `chat_stream`'s URL, asked of the account; raises NotChecked where it does not tell."""
+    try:
+        aws = session(region)
+        name = function_name(aws, Config(stage=stage).stack_name, "ChatStreamFunction")
+        functions = client(aws, "lambda")
+    except (AccountError, BotoCoreError, ClientError) as error:
+        raise NotChecked(f"the account does not tell which version is live ({type(error).__name__})") from error
+
+    def exists(version: str) -> bool:
+        try:
+            functions.get_function_configuration(FunctionName=name, Qualifier=version)
+        except functions.exceptions.ResourceNotFoundException:
+            return False
+        return True
+
+    def live() -> str:
+        try:
+            return str(functions.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"])
+        except (BotoCoreError, ClientError) as error:
+            raise NotChecked(f"the account stopped telling which version is live ({type(error).__name__})") from error
+
+    return Version(live, exists)
 
 
 def _function_urls(stage: str, region: str | None) -> list[str]:

@@ -7,9 +7,12 @@ from typing import Final
 
 import httpx2
 
-from infra.smoke.site import QUESTION, Failed, NotChecked, Seen, Site
+from functions.common.ids import new_id
+from infra.smoke.site import QUESTION, Failed, NotChecked, Seen, Site, problem_of
 
 _READ_BACK_S: Final = 20.0
+_TITLE: Final = "Smoke: ein Häkchen ✓"
+_STOP_S: Final = 3.0  # "within about a second", and the way there and back
 _LEAST_READS: Final = 3  # an answer that came in fewer pieces was not streamed
 
 
@@ -36,7 +39,7 @@ def a_forged_token_is_refused(site: Site) -> str:
 
 def the_answer_streams(site: Site) -> str:
     seen = site.turn()
-    last = seen.events[-1][1] if seen.events else {}
+    last = seen.last
     if last.get("type") != "complete" or last.get("status") != "complete":
         raise Failed(f"the turn ended with {json.dumps(last)[:300]}")
     if not last["durable"]:
@@ -65,6 +68,60 @@ def the_conversation_reads_back(site: Site) -> str:
     return "both messages, the text as it was streamed"
 
 
+def a_turn_is_stopped(site: Site) -> str:
+    """As the page does it: a POST without a body."""
+    turn_id, asked = new_id(), 0.0
+
+    def at_the_first_token(seen: Seen) -> None:
+        nonlocal asked
+        if asked == 0.0 and seen.token_reads:
+            asked = seen.events[-1][0]
+            answer = site.ask("POST", f"/api/turns/{turn_id}/stop", site.token)
+            if answer.status_code != 202:
+                raise Failed(f"POST /api/turns/…/stop answers {answer.status_code}: {answer.text[:200]}")
+
+    seen = site.turn(turn_id=turn_id, heard=at_the_first_token)
+    if seen.last.get("status") == "complete":
+        if (went_on := seen.events[-1][0] - asked) > _STOP_S:
+            raise Failed(f"the answer went on for {went_on:.1f} s after it was asked to end")
+        raise NotChecked("the answer was over before it could be stopped")
+    if seen.last.get("status") != "stopped":
+        raise Failed(f"the turn ended with {json.dumps(seen.last)[:300]}, not as stopped")
+    return f"it ended {seen.events[-1][0] - asked:.2f} s after it was asked to"
+
+
+def a_conversation_is_renamed(site: Site) -> str:
+    path = f"/api/conversations/{_conversation(site)}"
+    answer = site.ask("PATCH", path, site.token, json.dumps({"title": _TITLE}, ensure_ascii=False).encode())
+    if answer.status_code != 200 or answer.json()["title"] != _TITLE:
+        raise Failed(f"PATCH {path} answers {answer.status_code}: {answer.text[:200]}")
+    return f"to {_TITLE!r}"
+
+
+def what_a_request_without_the_digest_gets(site: Site) -> str:
+    """Only an account can tell; whatever it is, the clients send the digest."""
+    seen = []
+    for method, path, body in (
+        ("POST", "/api/chat", b"{}"),  # not a valid turn: answered 400 where it gets through
+        ("POST", f"/api/turns/{new_id()}/stop", b""),
+        ("DELETE", f"/api/conversations/{new_id()}", b""),
+    ):
+        answer = site.ask(method, path, site.token, body, digest=False)
+        seen.append(f"{method} {'with a' if body else 'without a'} body: {_who_answered(answer)}")
+    return "; ".join(seen)
+
+
+def what_a_query_may_hold(site: Site) -> str:
+    """CloudFront signs the query. Percent-encoded, as the clients write it, everything must get through; the rest is told."""
+    seen = []
+    for text in ("%20", "%2B", "%2A", "%27%28%29%21", "%C3%A9", "+", "*"):
+        answer = site.ask("GET", f"/api/conversations?workspaceId=not{text}mine", site.token)
+        if text.startswith("%") and problem_of(answer) != "forbidden_workspace":
+            raise Failed(f"{text} in a query: {_who_answered(answer)}, not our own forbidden_workspace")
+        seen.append(f"{text} {_who_answered(answer)}")
+    return "; ".join(seen)
+
+
 def the_functions_cannot_be_reached_directly(site: Site) -> str:
     urls = site.function_urls()
     for url in urls:
@@ -75,11 +132,14 @@ def the_functions_cannot_be_reached_directly(site: Site) -> str:
 
 
 def what_was_made_is_deleted(site: Site) -> str:
-    path = f"/api/conversations/{_conversation(site)}"
-    for method, expected in (("DELETE", 204), ("GET", 404)):
-        if (status := site.ask(method, path, site.token).status_code) != expected:
-            raise Failed(f"{method} {path} answers {status}, not {expected}")
-    return "and is gone"
+    """As the page does it: a DELETE without a body."""
+    if not (made := dict.fromkeys(site.made)):
+        raise NotChecked("no conversation was made")
+    for path in (f"/api/conversations/{conversation_id}" for conversation_id in made):
+        for method, expected in (("DELETE", 204), ("GET", 404)):
+            if (status := _settled(site, method, path, expected)) != expected:
+                raise Failed(f"{method} {path} answers {status}, not {expected}")
+    return f"and is gone: {len(made)} conversation{'s' if len(made) > 1 else ''}"
 
 
 CHECKS: Final = (
@@ -88,6 +148,10 @@ CHECKS: Final = (
     a_forged_token_is_refused,
     the_answer_streams,
     the_conversation_reads_back,
+    a_conversation_is_renamed,
+    a_turn_is_stopped,
+    what_a_request_without_the_digest_gets,
+    what_a_query_may_hold,
     the_functions_cannot_be_reached_directly,
     what_was_made_is_deleted,
 )
@@ -111,6 +175,22 @@ def _base64(raw: bytes) -> str:
 def _created(seen: Seen) -> str:
     created, last_token = seen.at("conversationCreated"), max(at for at, event in seen.events if event["type"] == "token")
     return f"conversationCreated {'while tokens flowed' if created < last_token else 'after the last token'}, {created:.2f} s"
+
+
+def _settled(site: Site, method: str, path: str, expected: int) -> int:
+    """The status; a conversation that is not stored yet is waited for a little."""
+    end = time.monotonic() + _READ_BACK_S
+    while (status := site.ask(method, path, site.token).status_code) == 404 != expected and time.monotonic() < end:
+        time.sleep(0.5)
+    return status
+
+
+def _who_answered(answer: httpx2.Response) -> str:
+    """In words: the function, by its problem document or a success, or somebody before it."""
+    if (code := problem_of(answer)) or answer.is_success:
+        return f"reached the function ({answer.status_code}{f' {code}' if code else ''})"
+    error = answer.headers.get("x-amzn-errortype") or answer.headers.get("x-cache") or answer.headers.get("server") or "no name"
+    return f"was refused on the way ({answer.status_code}, {error})"
 
 
 def _conversation(site: Site) -> str:

@@ -31,6 +31,10 @@ class Seen:
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     token_reads: int = 0
 
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.events[-1][1] if self.events else {}
+
     def at(self, kind: str) -> float:
         """When the first event of a kind came; raises Failed when none did."""
         for at, event in self.events:
@@ -44,30 +48,39 @@ class Seen:
 
 
 class Site:
-    """The deployment, and what the checks learn of it one after the other."""
+    """The deployment, and what the checks learn of it one after the other. Requests are made as the web client makes them."""
 
     def __init__(self, url: str, token: str, function_urls: Callable[[], Sequence[str]]) -> None:
         self.token = token
         self.function_urls = function_urls
         self.conversation_id: str | None = None
         self.text = ""
-        self._http = httpx2.Client(base_url=url.rstrip("/"), timeout=httpx2.Timeout(10.0, read=_SILENCE_S))
+        self.made: list[str] = []
+        self._http = httpx2.Client(
+            base_url=url.rstrip("/"),
+            timeout=httpx2.Timeout(10.0, read=_SILENCE_S),
+            headers={"accept-encoding": "identity"},
+            event_hooks={"request": [_with_digest]},
+        )
 
     def close(self) -> None:
         self._http.close()
 
-    def ask(self, method: str, path: str, token: str | None) -> httpx2.Response:
-        return self._http.request(method, path, headers=_headers(token, b""))
+    def ask(self, method: str, path: str, token: str | None, body: bytes = b"", *, digest: bool = True) -> httpx2.Response:
+        """One request. Without `digest` it is made as a client does that knows nothing of CloudFront."""
+        headers = _headers(token, body) | ({} if digest else {_DIGEST: _NONE})
+        return self._http.request(method, path, headers=headers, content=body or None)
 
     def refused(self, method: str, path: str, token: str | None, body: bytes = b"") -> None:
         """Raises Failed unless the request is answered 401 with our own problem document."""
-        answer = self._http.request(method, path, headers=_headers(token, body), content=body or None)
-        if answer.status_code != 401 or _problem(answer) != "unauthenticated":
-            raise Failed(f"{method} {path} answers {answer.status_code} {_problem(answer) or answer.text[:80]!r}, not 401")
+        answer = self.ask(method, path, token, body)
+        if answer.status_code != 401 or problem_of(answer) != "unauthenticated":
+            raise Failed(f"{method} {path} answers {answer.status_code} {problem_of(answer) or answer.text[:80]!r}, not 401")
 
-    def turn(self) -> Seen:
-        """One turn, read to its end."""
-        body = json.dumps({"turnId": new_id(), "messages": [{"role": "user", "content": QUESTION}]}).encode()
+    def turn(self, question: str = QUESTION, turn_id: str | None = None, heard: Callable[[Seen], None] | None = None) -> Seen:
+        """One turn, read to its end; `heard` is called with what was seen so far after each read that brought events."""
+        document = {"turnId": turn_id or new_id(), "messages": [{"role": "user", "content": question}]}
+        body = json.dumps(document).encode()
         seen, decoder, began = Seen(), SSEDecoder(), time.monotonic()
         with self._http.stream("POST", "/api/chat", content=body, headers=_headers(self.token, body)) as response:
             if response.status_code != 200:
@@ -78,18 +91,31 @@ class Site:
                 events = [json.loads(message.data) for message in decoder.feed(chunk)]
                 seen.events += [(at, event) for event in events]
                 seen.token_reads += any(event["type"] == "token" for event in events)
+                self.made += [one["conversationId"] for one in events if one.get("conversationId")]
+                if events and heard is not None:
+                    heard(seen)
         return seen
 
 
+_DIGEST: Final = "x-amz-content-sha256"
+_NONE: Final = "none"  # tells the hook below to send no such header
+
+
+def _with_digest(request: httpx2.Request) -> None:
+    """CloudFront signs the request to the function, and takes the body's digest from whoever sends it, the empty body's too."""
+    if request.headers.get(_DIGEST) == _NONE:
+        del request.headers[_DIGEST]
+    elif request.method not in {"GET", "HEAD"}:
+        request.headers[_DIGEST] = hashlib.sha256(request.read()).hexdigest()
+
+
 def _headers(token: str | None, body: bytes) -> dict[str, str]:
-    """CloudFront's origin access control signs a body only by the hash the client sends along."""
-    headers = {"accept-encoding": "identity", "x-amz-content-sha256": hashlib.sha256(body).hexdigest()}
-    if body:
-        headers["content-type"] = "application/json"
+    headers = {"content-type": "application/json"} if body else {}
     return headers | ({"authorization": f"Bearer {token}"} if token else {})
 
 
-def _problem(answer: httpx2.Response) -> str | None:
+def problem_of(answer: httpx2.Response) -> str | None:
+    """The code of our own problem document; None for what somebody on the way answered."""
     try:
         document = answer.json()
     except ValueError:

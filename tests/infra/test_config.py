@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.config import INVOCATION_BYTES, MOST_BODY_BYTES, Config, ConfigError, camel
+from infra.config import MOST_BODY_BYTES, Config, ConfigError, camel
+from infra.edge_rules import INVOCATION_BYTES
 from local.url_event import event_of
 from tests.infra.conftest import FULL
 

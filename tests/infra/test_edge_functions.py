@@ -9,6 +9,7 @@ import pytest
 
 from functions.common import auth
 from infra.edge import HERE
+from local import strict_edge
 
 NODE = shutil.which("node")
 
@@ -52,6 +53,23 @@ def test_what_a_client_sends_under_the_other_name_is_not_believed(own: dict[str,
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"authorization": "Bearer a.b.c"},
+        {"x-forwarded-authorization": "Bearer forged"},
+        {"authorization": "Bearer a.b.c", "x-forwarded-authorization": "Bearer forged", "accept": "*/*"},
+    ],
+)
+def test_the_strict_front_of_the_local_run_carries_it_over_in_the_same_way(asked: dict[str, str]) -> None:
+    pairs = [(name.encode(), value.encode()) for name, value in asked.items()]
+    signed = {name.decode(): value.decode() for name, value in strict_edge._signed({"headers": pairs})["headers"]}
+    signed.pop("host")
+    assert signed.pop("authorization").startswith("AWS4-HMAC-SHA256 ")  # CloudFront's own, after its function has run
+    assert signed == carried(asked)
+
+
+@pytest.mark.parametrize(
     ("asked", "served"),
     [
         ("/", "/index.html"),
@@ -65,3 +83,4 @@ def test_what_a_client_sends_under_the_other_name_is_not_believed(own: dict[str,
 )
 def test_a_route_of_the_web_client_is_its_one_page(asked: str, served: str) -> None:
     assert run("one_page.js", {"method": "GET", "uri": asked, "headers": {}})["uri"] == served
+    assert strict_edge._page_of({"path": asked})["path"] == served

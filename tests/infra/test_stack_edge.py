@@ -8,7 +8,7 @@ import pytest
 from functions.chat_stream.app import create_app
 from functions.chat_stream.settings import Settings as ChatSettings
 from functions.conversations import routes
-from infra.edge import STREAMED
+from infra.edge_rules import API_METHODS, SITE_METHODS, STREAMED, response_headers
 from tests.infra.conftest import Stack, synthesised
 from tests.infra.test_stack_functions import plain
 
@@ -143,6 +143,26 @@ def test_every_response_carries_the_security_headers(stack: Stack) -> None:
     assert security["FrameOptions"] == {"FrameOption": "DENY", "Override": True}
     assert security["ReferrerPolicy"] == {"ReferrerPolicy": "no-referrer", "Override": True}
     assert all(one["Override"] for one in security.values())
+
+
+def test_the_local_run_s_strict_front_sets_the_same_headers(stack: Stack, full_stack: Stack) -> None:
+    policy = headers(full_stack)
+    security = policy["SecurityHeadersConfig"]
+    expected = {
+        "content-security-policy": security["ContentSecurityPolicy"]["ContentSecurityPolicy"],
+        "x-content-type-options": "nosniff",
+        "x-frame-options": security["FrameOptions"]["FrameOption"],
+        "referrer-policy": security["ReferrerPolicy"]["ReferrerPolicy"],
+        "strict-transport-security": f"max-age={security['StrictTransportSecurity']['AccessControlMaxAgeSec']}",
+        **{one["Header"]: one["Value"] for one in policy["CustomHeadersConfig"]["Items"]},
+    }
+    assert response_headers(["https://login.example.com", "https://tokens.example.com"]) == expected
+
+
+def test_the_distribution_allows_the_methods_that_the_strict_front_allows(stack: Stack) -> None:
+    for behaviour in behaviours(stack).values():
+        assert set(behaviour["AllowedMethods"]) == API_METHODS
+    assert set(config(stack)["DefaultCacheBehavior"].get("AllowedMethods", ["GET", "HEAD"])) == SITE_METHODS
 
 
 def test_only_the_endpoint_itself_is_bound_to_https(full_stack: Stack) -> None:

@@ -12,7 +12,7 @@ from functions.chat_stream.settings import Settings as ChatSettings
 from functions.common.quotas import Quotas
 from functions.conversations.settings import Settings as ConversationsSettings
 from functions.persist.entries import Tables
-from infra.edge import READ_TIMEOUT_S
+from infra.edge_rules import READ_TIMEOUT_S
 from infra.resources import SETTLE_DELAY_S
 from tests.infra.conftest import Stack, synthesised
 

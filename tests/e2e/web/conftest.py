@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from local.model.script import ScriptedModel, done, finish, token, usage
 from local.system import LocalSystem
 from tests.e2e.web.window import Open, Window
+from tests.support.http import with_digest
 
 ROOT = Path(__file__).parents[3]
 FLAGS = [
@@ -64,10 +65,10 @@ def shared_model() -> Iterator[ScriptedModel]:
 
 @pytest.fixture(scope="package")
 def stack(browser: Browser, shared_model: ScriptedModel) -> Iterator[LocalSystem]:
-    """`browser` comes first so that nothing is started where there is none."""
+    """`browser` comes first so that nothing is started where there is none. The front is as strict as the deployment's."""
     env = {
         "OPENAI_BASE_URL": shared_model.url, "OPENAI_API_KEY": "none", "DEFAULT_MODEL": "test", "MODELS": "test,other",
-        "CHAT_EMBEDDED_AWS_FAULTS": "1", "CHAT_SAVE_S": "4", "CHAT_RECEIPT_WAIT_S": "4",
+        "CHAT_STRICT_EDGE": "1", "CHAT_EMBEDDED_AWS_FAULTS": "1", "CHAT_SAVE_S": "4", "CHAT_RECEIPT_WAIT_S": "4",
     }  # fmt: skip
     with LocalSystem(env) as system:
         yield system
@@ -83,7 +84,7 @@ def model(shared_model: ScriptedModel) -> ScriptedModel:
 
 @pytest.fixture
 def api(stack: LocalSystem) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=stack.url) as client:
+    with httpx2.Client(base_url=stack.url, event_hooks={"request": [with_digest]}) as client:
         yield client
 
 

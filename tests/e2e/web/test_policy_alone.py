@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, Route
 
-from infra.edge import content_security_policy
+from infra.edge_rules import content_security_policy
 
 SITE = "https://chat.example/"
 HOSTILE = """<!doctype html><base href="https://evil.example/">

@@ -133,6 +133,7 @@ def guarded(browser: Browser, shared_model: ScriptedModel, shared_page: SignInPa
         "OPENAI_API_KEY": "none",
         "OIDC_ISSUER": shared_page.issuer,
         "OIDC_AUDIENCE": OidcProvider.audience,
+        "CHAT_STRICT_EDGE": "1",
     }
     with LocalSystem(env) as system:
         yield system

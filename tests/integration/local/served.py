@@ -46,9 +46,11 @@ def _served(start: Started) -> Iterator[str]:
 
 
 @contextmanager
-def front(chat: list[str], conversations: str = "http://127.0.0.1:9", site: Path = Path("/nonexistent")) -> Iterator[str]:
+def front(
+    chat: list[str], conversations: str = "http://127.0.0.1:9", site: Path = Path("/nonexistent"), **options: Any
+) -> Iterator[str]:
     async def start(listener: socket.socket) -> Callable[[], Awaitable[None]]:
-        return Door(Front(chat, conversations, site), listener).close
+        return Door(Front(chat, conversations, site, **options), listener).close
 
     with _served(start) as url:
         yield url

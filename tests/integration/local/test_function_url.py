@@ -61,6 +61,17 @@ def test_a_body_above_lambdas_limit_is_refused_before_the_handler() -> None:
     assert called == []
 
 
+def test_a_body_that_is_no_text_takes_a_third_more_of_lambdas_limit() -> None:
+    body = b"x" * (5 * 1024 * 1024)
+    handler = lambda *_: {"statusCode": 200}  # noqa: E731
+    assert call(handler, "POST", content=body, headers={"content-type": "application/json"}).status_code == 200
+    assert call(handler, "POST", content=body, headers={"content-type": "application/octet-stream"}).status_code == 413
+
+
+def test_an_answer_above_lambdas_limit_is_a_502() -> None:
+    assert call(lambda *_: {"statusCode": 200, "body": "x" * (6 * 1024 * 1024 + 200)}).status_code == 502
+
+
 def test_an_instance_runs_one_invocation_at_a_time() -> None:
     running, most = 0, 0
     lock = threading.Lock()
