@@ -156,9 +156,12 @@ def test_a_stream_that_a_deployment_breaks_off_is_told_and_its_turn_decides() ->
 
 
 def test_a_deployment_that_does_not_come_is_said() -> None:
-    with scripted_site(Behaviour()) as url, closing(Site(url, TOKEN, list)) as site:
-        with pytest.raises(NotChecked, match="no other version was live after 0 s"):
-            across_a_deployment(site, Account().version(), 0.3, pause_s=0.02)
+    with (
+        scripted_site(Behaviour()) as url,
+        closing(Site(url, TOKEN, list)) as site,
+        pytest.raises(NotChecked, match="no other version was live after 0 s"),
+    ):
+        across_a_deployment(site, Account().version(), 0.3, pause_s=0.02)
 
 
 def test_without_an_account_the_deployment_cannot_be_watched(capsys: pytest.CaptureFixture[str]) -> None:
