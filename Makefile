@@ -21,7 +21,7 @@ test: setup ## the tests, with the coverage of functions/ (ARGS=… goes to pyte
 	@sh web/build.sh test
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" --cov=functions --cov-report=term --cov-fail-under=90 $(ARGS)
 
-test-slow: setup ## the tests that take minutes: a real browser, the packages under AWS's own tools, fuzzing, every order of delivery
+test-slow: setup ## the tests that take minutes: a real browser, the packages under AWS's own tools, LiteLLM, fuzzing, every order of delivery
 	@sh web/build.sh run
 	@$(BIN)/pytest -n 2 --dist loadgroup -m slow $(ARGS)
 

@@ -26,11 +26,16 @@ AI_SDK: Final = {"ai": "6.0.326", "@ai-sdk/openai-compatible": "2.0.92"}
 
 def install() -> None:
     """Both, unless they are there in these versions. Raises Unmeasurable, PackagingError."""
-    installed(_LITELLM.name, f"LiteLLM {LITELLM}", _install_litellm)
+    install_litellm()
     installed(
         _AI_SDK.name, f"Vercel AI SDK {AI_SDK['ai']} with its provider {AI_SDK['@ai-sdk/openai-compatible']}", _install_ai_sdk
     )
     (_AI_SDK / "server.mjs").write_bytes(_SCRIPT.read_bytes())
+
+
+def install_litellm() -> Path:
+    """Its folder, a virtual environment; installed unless it is there in this version. Raises PackagingError."""
+    return installed(_LITELLM.name, f"LiteLLM {LITELLM}", _install_litellm)
 
 
 def _install_litellm(folder: Path) -> None:

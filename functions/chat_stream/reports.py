@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, reduce
 from typing import Any, Final
 
 from functions.chat_stream import errors
@@ -132,10 +133,14 @@ _NO_CREDIT: Final = _any_of(
     r"billing_(hard_limit|not_active)|account is not active|arrearage",  # OpenAI, DashScope
     r"exceeded_current_quota|payment[ _]required|budget_exceeded|budget has been exceeded",  # Moonshot, LiteLLM
 )
+# OpenAI's words without its code, as LiteLLM hands them on; Gemini has the same for what comes back by itself.
+_QUOTA_USED_UP: Final = _any_of(r"exceeded your current quota")
+_COMES_BACK: Final = _any_of(r"resource_exhausted|retry in|rate-limits|per (minute|day)|free[ _]tier")
 _WRONG_KEY: Final = _any_of(
     r"invalid[ _]api[ _-]?key|api[ _]key[ _](is[ _])?(not[ _]valid|invalid|expired|not[ _]found)",  # OpenAI; Gemini, with a 400
     r"incorrect api key|(missing|no) api key",  # xAI, with a 400
     r"authentication_?error|invalid[ _]authentication|unauthenticated|unrecognizedclient",  # Anthropic, Moonshot, Bedrock
+    r"no_db_connection",  # LiteLLM's proxy without a database, to any key but its master's
 )
 _UNKNOWN_MODEL: Final = _any_of(
     r"model_not_found|invalid_model|unknown_model|deploymentnotfound|model_decommissioned|model_not_available",
@@ -155,6 +160,11 @@ _NO_SYSTEM: Final = _any_of(
     r"system (role|messages?|prompts?) (is |are )?(not supported|unsupported|not allowed)",  # Gemma's template
     r"not support (the )?['\"`]?system|role['\"`]? does not support ['\"`]system",  # OpenAI's o1-mini
 )
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n")
+_NEGATION: Final = _any_of(
+    r"n[o']t\b|\bno\b|cannot|unsupported|unknown|unrecogni[sz]ed|unexpected|extra|invalid|only|deprecated|must be|at most",
+    r"too (large|high)",
+)
 ORDER_OF_MESSAGES: Final = "the order of messages"
 SYSTEM_MESSAGES: Final = "system messages"
 
@@ -164,7 +174,8 @@ def failure(report: Report) -> errors.ModelFailed:
     status = report.status
     if status != 429 and (status == 413 or (status not in {401, 402, 403} and report.says(_TOO_LONG))):
         return errors.ContextTooLong()
-    if status == 402 or report.says(_NO_CREDIT):
+    used_up = report.says(_QUOTA_USED_UP) and not report.says(_COMES_BACK)
+    if status == 402 or used_up or report.says(_NO_CREDIT):
         return errors.NoCredit()
     if status == 429:
         return errors.ModelRateLimited()
@@ -214,7 +225,22 @@ def refused(report: Report, sent: Iterable[str]) -> frozenset[str]:
         return placed
     if any(re.search(r"messages|prompt|input", place) for place in report.places):
         return frozenset()
-    return frozenset(name for name in names if name != "stream" and _name_of(name).search(report.text)) | _unnamed(report, names)
+    return _named(report.text, [name for name in names if name != "stream"]) or _unnamed(report, names)
+
+
+def _named(text: str, sent: Iterable[str]) -> frozenset[str]:
+    """The parameters that the first sentence of refusal names, and those that follow in sentences of the same form.
+
+    Other sentences explain, and may name what was not refused: LiteLLM's of gpt-5 do.
+    """
+    forms: dict[str, set[str]] = {}
+    for sentence in _SENTENCE_END.split(text):
+        named = {name for name in sent if _name_of(name).search(sentence)}
+        if named:
+            form = reduce(lambda rest, name: _name_of(name).sub("", rest), sorted(named), sentence)
+            forms.setdefault(form, set()).update(named)
+    refusing = next((form for form in forms if _NEGATION.search(form)), next(iter(forms), None))
+    return frozenset(forms[refusing]) if refusing is not None else frozenset()
 
 
 def _unnamed(report: Report, sent: tuple[str, ...]) -> frozenset[str]:
@@ -226,6 +252,7 @@ def _unnamed(report: Report, sent: tuple[str, ...]) -> frozenset[str]:
     return frozenset()
 
 
+@cache
 def _name_of(parameter: str) -> re.Pattern[str]:
     """`stream_options`, as some write it: streamOptions, "stream options"."""
     words = "[_ .-]?".join(parameter.split("_"))

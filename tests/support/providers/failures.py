@@ -239,6 +239,13 @@ FAILURES: Final = [
         errors.WrongKey,
     ),
     Fails("a gateway", "a 401 without a body", "seen", status(401, body=""), errors.WrongKey),
+    Fails(
+        "LiteLLM",
+        "a proxy without a database meets a key that is not its master's",
+        "its proxy, run",
+        says(400, {"error": {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}}),
+        errors.WrongKey,
+    ),
     # an unknown model
     Fails(
         "OpenAI",
@@ -376,6 +383,13 @@ FAILURES: Final = [
         "exceeded_current_quota_error",
         "platform.moonshot.ai, errors",
         says(429, {"error": {"type": "exceeded_current_quota_error", "message": "Your account is suspended"}}),
+        errors.NoCredit,
+    ),
+    Fails(
+        "LiteLLM",
+        "OpenAI's insufficient_quota without its code",
+        "its proxy, run",
+        says(429, litellm_error("RateLimitError: RateLimitError: OpenAIException - You exceeded your current quota.", 429)),
         errors.NoCredit,
     ),
     # its content filter

@@ -202,7 +202,8 @@ REFUSALS: Final = [
         400,
         litellm_error(
             "UnsupportedParamsError: gpt-5 models (including gpt-5-codex) don't support temperature=0.2. Only temperature=1 "
-            "is supported. To drop unsupported params set `litellm.drop_params = True`",
+            "is supported. For gpt-5.1, temperature is supported when reasoning_effort='none' (or not specified, as it "
+            "defaults to 'none'). To drop unsupported params set `litellm.drop_params = True`",
             400,
         ),
         {"temperature"},
