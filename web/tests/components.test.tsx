@@ -152,7 +152,7 @@ it("shows which chats are under way, and finds chats by their titles", async () 
   const at = new Date().toISOString();
   for (const title of ["Pears", "Apples"])
     client.list.touch({ id: title, title, budId: "default", model: "m", createdAt: at, updatedAt: at });
-  client.turns.running.setState({ t: { place: "Apples", phase: "streaming" } });
+  client.turns.running.setState({ t: { place: "Apples", phase: "streaming", answered: true } });
   showList();
   expect(within(screen.getByRole("link", { name: /Apples/ })).getByText(strings.underWay)).toBeTruthy();
   expect(within(screen.getByRole("link", { name: /Pears/ })).queryByText(strings.underWay)).toBeNull();
@@ -182,7 +182,7 @@ it("shows that the chat on /new is under way once the list has its name", () => 
   const at = new Date().toISOString();
   client.list.touch({ id: "named", title: "Pears", budId: "default", model: "m", createdAt: at, updatedAt: at });
   client.drafts.store.setState({ created: { draft: "named" } });
-  client.turns.running.setState({ t: { place: "draft", phase: "streaming" } });
+  client.turns.running.setState({ t: { place: "draft", phase: "streaming", answered: true } });
   showList();
   expect(within(screen.getByRole("link", { name: /Pears/ })).getByText(strings.underWay)).toBeTruthy();
 });

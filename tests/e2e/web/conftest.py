@@ -11,7 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from local.model.script import ScriptedModel, done, finish, token, usage
 from local.system import LocalSystem
+from tests.e2e.web.sign_in_page import SignInPage
 from tests.e2e.web.window import Open, Window
+from tests.oidc import OidcProvider
 from tests.support.http import with_digest
 
 ROOT = Path(__file__).parents[3]
@@ -109,3 +111,33 @@ def open_window(context: BrowserContext, stack: LocalSystem) -> Iterator[Open]:
     # A lost connection and a 404 that is looked for are written to the console by the browser itself.
     problems = [text for window in windows for text in window.problems if "Failed to load resource" not in text]
     assert problems == []
+
+
+@pytest.fixture(scope="package")
+def shared_page() -> Iterator[SignInPage]:
+    with OidcProvider() as provider:
+        page = SignInPage(provider)
+        yield page
+        page.close()
+
+
+@pytest.fixture
+def sign_in_page(shared_page: SignInPage) -> SignInPage:
+    shared_page.begin_again()
+    return shared_page
+
+
+@pytest.fixture(scope="package")
+def guarded(browser: Browser, shared_model: ScriptedModel, shared_page: SignInPage) -> Iterator[LocalSystem]:
+    """The system with sign-in; `browser` comes first so that nothing is started where there is none."""
+    env = {
+        "OPENAI_BASE_URL": shared_model.url,
+        "OPENAI_API_KEY": "none",
+        "OIDC_ISSUER": shared_page.issuer,
+        "OIDC_AUDIENCE": OidcProvider.audience,
+        "CHAT_STRICT_EDGE": "1",
+        "SAVE_S": "4",
+        "RECEIPT_WAIT_S": "4",
+    }
+    with LocalSystem(env) as system:
+        yield system

@@ -119,8 +119,7 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
     for (const store of [chats, drafts.chats])
       for (const chat of Object.values(store.getState().conversations)) {
         if (saving.store.getState()[chat.id] || drafts.store.getState().moved[chat.id]) continue;
-        const phase = chat.streamingMessageId ? running[chat.streamingMessageId]?.phase : undefined;
-        if (phase && phase !== "sending" && phase !== "unsent") continue;
+        if (chat.streamingMessageId && running[chat.streamingMessageId]?.answered) continue;
         count += chat.messages.filter((message) => message.unsaved && message.role === "user").length;
       }
     return count;

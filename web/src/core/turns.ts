@@ -17,6 +17,8 @@ export interface Home {
 export interface Running {
   place: string;
   phase: Phase | "stopping" | "saving";
+  /** Whether the server has answered: it has the question. */
+  answered: boolean;
 }
 
 /** Errors after which the server has the question, and what there was of an answer. */
@@ -49,7 +51,7 @@ export function createTurns(api: Api, listener: TurnListener, isCut?: () => bool
 
   const mark = (turnId: string, phase: Running["phase"]) => {
     const turn = turns.get(turnId);
-    if (turn) running.setState({ [turnId]: { place: turn.home.id, phase } });
+    if (turn) running.setState({ [turnId]: { place: turn.home.id, phase, answered: turn.answered } });
   };
 
   function show(turnId: string, turn: Turn): void {
@@ -191,7 +193,7 @@ export function createTurns(api: Api, listener: TurnListener, isCut?: () => bool
     answered: (): Promise<void> =>
       new Promise((resolve) => {
         const look = () => {
-          if (Object.values(running.getState()).some(({ phase }) => phase === "sending" || phase === "unsent")) return;
+          if (Object.values(running.getState()).some((turn) => !turn.answered)) return;
           leave();
           resolve();
         };
