@@ -32,6 +32,7 @@ from functions.common.aws import Aws
 from functions.common.failures import Failures
 from functions.common.log import get_logger
 from functions.common.session import Session
+from functions.common.shared_call import SharedCall
 
 logger = get_logger("chat_stream")
 
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> Starlette:
     """
     failures = Failures(settings.metrics_namespace, SERVICE)
     session = Session()
-    aws = Aws(session)
+    aws = Aws(session, failures.storage)
     key = ModelKey(settings.model, aws)
     model = Model(settings.model.base_url, key, settings.model.think)
     table = TurnsTable(aws, settings.turns_table)
@@ -114,7 +115,7 @@ class _SignedIn:
     def __init__(self, verifier: TokenVerifier, failures: Failures) -> None:
         self._verifier = verifier
         self._failures = failures
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refresh = SharedCall(self._fetch_keys)  # one thread for all who wait
 
     def __call__(self, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
         async def endpoint(request: Request) -> ASGIApp:
@@ -129,7 +130,7 @@ class _SignedIn:
             try:
                 caller = self._verifier.verify(authorization)
             except NeedKeys:
-                await asyncio.shield(self._refresh())  # who leaves meanwhile does not end it for the others
+                await self._refresh()
                 caller = self._verifier.verify(authorization)
         except (Unauthenticated, NeedKeys) as error:
             reason = error.reason if isinstance(error, Unauthenticated) else Refusal.UNKNOWN_KEY
@@ -141,14 +142,8 @@ class _SignedIn:
             self._failures.sign_in(error.reason)
             raise problems.Unavailable("Sign-in cannot be checked right now", headers={"retry-after": "5"}) from None
         if self._verifier.stale:
-            self._refresh()
+            self._refresh.start()
         return caller
-
-    def _refresh(self) -> "asyncio.Task[None]":
-        """The fetch of the issuer's keys that is under way, or a new one: one thread for all who wait."""
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._fetch_keys())
-        return self._refreshing
 
     async def _fetch_keys(self) -> None:
         if fault := await asyncio.to_thread(self._verifier.refresh):

@@ -9,6 +9,7 @@ from functions.chat_stream.deadline import Deadline
 from functions.common.aws import SQS, Aws, StorageUnavailable
 from functions.common.log import get_logger
 from functions.common.records import SQS_MAX_BYTES, Record, SettleTurn, encode
+from functions.common.storage_faults import fault_of_code
 
 logger = get_logger("chat_stream")
 _FIRST_PAUSE_S: Final = 0.1
@@ -63,7 +64,9 @@ class Outbox:
         if refused:
             codes = sorted({str(failure.get("Code")) for failure in reply.get("Failed", ())})
             kinds = [record.kind for record in refused]
-            logger.warning("the queue refused records", extra={"code": ", ".join(codes), "kind": ", ".join(kinds)})
+            logger.warning("the queue refused records", extra={"code": codes, "kind": kinds})
+            for code in codes:
+                self._aws.failed("SendMessageBatch", fault_of_code(code, 400), code)
         return refused
 
     def _entry(self, entry_id: str, record: Record, body: str) -> dict[str, Any]:

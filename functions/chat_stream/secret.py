@@ -6,6 +6,7 @@ from typing import Final
 from functions.chat_stream import errors
 from functions.chat_stream.settings import ModelSettings, fits_a_header
 from functions.common.aws import SECRETS_MANAGER, Aws, Refused, StorageUnavailable
+from functions.common.shared_call import SharedCall
 
 _PAUSES_S: Final = (0.2, 0.8)  # before another try; a model call waits for it
 # Of GetSecretValue: what only whoever runs the service can mend. A secret without a value counts as not found.
@@ -19,13 +20,11 @@ class ModelKey:
         self._kept = settings.api_key
         self._secret_id = settings.key_secret or ""
         self._aws = aws
-        self._asking = asyncio.Lock()
+        self._ask = SharedCall(self._fetch)
 
     async def __call__(self) -> str:
         if self._kept is None:
-            async with self._asking:
-                if self._kept is None:
-                    self._kept = await self._fetch()
+            self._kept = await self._ask()
         return self._kept
 
     async def _fetch(self) -> str:

@@ -18,10 +18,11 @@ from starlette.routing import Route
 from functions.chat_stream.model import Model
 from functions.chat_stream.secret import ModelKey
 from functions.common import auth, problems
-from functions.common.auth import TokenVerifier
+from functions.common.auth import IssuerUnavailable, TokenVerifier
 from functions.common.aws import Aws
 from functions.common.log import get_logger
 from functions.common.session import Session
+from functions.common.storage_faults import fault_of
 
 logger = get_logger("chat_stream")
 
@@ -80,7 +81,8 @@ class Snapshot:
             outcomes = [late]
         for error in outcomes:
             if isinstance(error, Exception):
-                logger.warning("a key could not be fetched after the restore", extra={"error": type(error).__name__})
+                reason = error.reason if isinstance(error, IssuerUnavailable) else fault_of(error)
+                logger.warning("a key could not be fetched after the restore", extra={"reason": reason})
 
 
 def _only_the_adapter(request: Request) -> None:

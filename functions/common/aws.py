@@ -5,8 +5,7 @@ and a call through them takes eight times the CPU. Nothing of botocore is import
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
@@ -17,7 +16,9 @@ from pydantic_core import from_json, to_json
 from functions.common import VERSION
 from functions.common.connections import Connections, Origin
 from functions.common.http_body import Head
-from functions.common.session import NotReady, Session
+from functions.common.session import Session
+from functions.common.shared_call import SharedCall
+from functions.common.storage_faults import StorageFault, fault_of, fault_of_cancelled, fault_of_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,17 @@ SECRETS_MANAGER: Final = Service("secretsmanager", "secretsmanager", "1.1", 5.0)
 
 
 class StorageUnavailable(Exception):
-    """A call to AWS failed or took too long; the cause is in `__cause__`."""
+    """A call to AWS failed or took too long; the cause is in `__cause__`, and `fault` tells its kind."""
+
+    @property
+    def fault(self) -> StorageFault | None:
+        """None where all is well with AWS: a condition did not hold, which is an answer."""
+        return StorageFault.BROKEN_REPLY if self.__cause__ is None else fault_of(self.__cause__)
+
+    @property
+    def name(self) -> str:
+        """AWS's name for the error, or the class of what went wrong on the way."""
+        return type(self.__cause__ or self).__name__
 
 
 class Refused(StorageUnavailable):
@@ -51,9 +62,19 @@ class Refused(StorageUnavailable):
         self.status = status
         self.said = said
 
+    @property
+    def fault(self) -> StorageFault | None:
+        return fault_of_code(self.code, self.status)
+
+    @property
+    def name(self) -> str:
+        return self.code
+
 
 class ConditionFailed(Refused):
     """The condition of a single write did not hold; `item` is what lies there, when the write asked for it."""
+
+    fault = None
 
     @property
     def item(self) -> Mapping[str, Any]:
@@ -73,6 +94,10 @@ class TransactionCanceled(Refused):
     def codes(self) -> list[str]:
         return [reason.get("Code", "") for reason in self.reasons]
 
+    @property
+    def fault(self) -> StorageFault | None:
+        return fault_of_cancelled(self.codes)
+
 
 _NAMED: Final[Mapping[str, type[Refused]]] = {
     "ConditionalCheckFailedException": ConditionFailed,
@@ -83,15 +108,26 @@ _NAMED: Final[Mapping[str, type[Refused]]] = {
 class Aws:
     """Calls AWS. One try: who calls decides what is tried again, and until when."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, failed: Callable[[str, StorageFault, str], None] = lambda *_: None) -> None:
+        """`failed` hears of every call that failed: its operation, the kind of fault, the name of the error."""
         self._session = session
+        self.failed = failed
         self._connections = Connections()
         self._origins: dict[str, Origin] = {}
-        self._preparing = asyncio.Lock()
-        self._renewing: asyncio.Task[None] | None = None
+        self._prepare = SharedCall(lambda: asyncio.to_thread(self._session.prepare))
+        self._renew = SharedCall(lambda: asyncio.to_thread(self._session.renew))
 
     async def call(self, service: Service, operation: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the operation answers. Raises Refused for an error that AWS names, else StorageUnavailable.
+        """What the operation answers. Raises Refused for an error that AWS names, else StorageUnavailable."""
+        try:
+            return await self._call(service, operation, asked)
+        except StorageUnavailable as error:
+            if error.fault is not None:
+                self.failed(operation, error.fault, error.name)
+            raise
+
+    async def _call(self, service: Service, operation: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A request on a connection of ours.
 
         For operations that may be repeated: this one is, when it met a connection that lay idle until AWS closed it.
         """
@@ -127,8 +163,7 @@ class Aws:
 
     async def prepare(self) -> None:
         """Does now what the first call would have to do, but for finding credentials. Opens no connection."""
-        async with self._preparing:
-            await asyncio.to_thread(self._session.prepare)
+        await self._prepare()
         await asyncio.to_thread(self._connections.warm)
 
     async def close(self) -> None:
@@ -141,16 +176,9 @@ class Aws:
         if not session.prepared:
             await self.prepare()
         if session.must_renew:
-            async with self._preparing:
-                if session.must_renew:  # and no other call has done it meanwhile
-                    await asyncio.to_thread(session.renew)
-        elif session.should_renew and (self._renewing is None or self._renewing.done()):
-            self._renewing = asyncio.create_task(self._renew_early())
-
-    async def _renew_early(self) -> None:
-        """Beside the calls, which have good credentials for some minutes more: what fails is tried again."""
-        with suppress(NotReady):
-            await asyncio.to_thread(self._session.renew)
+            await self._renew()
+        elif session.should_renew:
+            self._renew.start()  # beside the calls, which have good credentials for some minutes more: what fails is tried again
 
 
 def items_of(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -28,6 +28,8 @@ _POWERTOOLS: Final = frozenset(
         "function_arn", "function_request_id", "correlation_id", "xray_trace_id", "exception_name",
     }
 )  # fmt: skip
+_NOT_SHOWN: Final = "(not shown)"
+_MOST_VALUES: Final = 20  # of a list of codes
 _PROSE_FREE = re.compile(r"[\w.:/#@+\-\[\]]{1,200}", re.ASCII)
 
 
@@ -54,7 +56,10 @@ class _ClosedFormatter(LambdaPowertoolsFormatter):
 def _safe(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    return value if isinstance(value, str) and _PROSE_FREE.fullmatch(value) else "(not shown)"
+    if isinstance(value, list | tuple) and len(value) <= _MOST_VALUES and all(isinstance(one, str) for one in value):
+        shown = [_safe(one) for one in value]
+        return _NOT_SHOWN if _NOT_SHOWN in shown else shown
+    return value if isinstance(value, str) and _PROSE_FREE.fullmatch(value) else _NOT_SHOWN
 
 
 def get_logger(service: str) -> Logger:

@@ -6,11 +6,13 @@ against 0.12 ms on the loop (docs/performance.md).
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from functions.common.signing import Signer
+from functions.common.storage_faults import StorageFault
 
 if TYPE_CHECKING:
+    import botocore.session
     from botocore.credentials import Credentials
 
 # Seconds before their end: botocore renews credentials from the first on, and does without them no longer than to the second.
@@ -22,6 +24,37 @@ _SERVICES: Final = ("dynamodb", "sqs", "secretsmanager")
 
 class NotReady(Exception):
     """AWS cannot be called: no region is set, there are no credentials, or they could not be renewed (the cause says why)."""
+
+    fault: ClassVar[StorageFault | None] = None
+
+
+class NoRegion(NotReady):
+    fault = StorageFault.NO_REGION
+
+
+class NoCredentials(NotReady):
+    fault = StorageFault.NO_CREDENTIALS
+
+
+def core_session() -> "botocore.session.Session":
+    """botocore's session, which takes the region from AWS_REGION, too: every other SDK of AWS does, and the AWS CLI.
+
+    Where several are set, AWS_REGION counts before AWS_DEFAULT_REGION, and that before the profile's region, as for the CLI. A
+    variable that is empty is not set.
+    """
+    import botocore.session
+    from botocore.configprovider import ConfigChainFactory
+
+    core = botocore.session.Session()
+    chains = ConfigChainFactory(core)
+    region = (
+        chains.create_config_chain(env_var_names="AWS_REGION").provide()
+        or chains.create_config_chain(env_var_names="AWS_DEFAULT_REGION").provide()
+        or chains.create_config_chain(config_property_names="region").provide()
+    )
+    if region:
+        core.set_config_variable("region", region)
+    return core
 
 
 class Session:
@@ -42,9 +75,7 @@ class Session:
         """Imports botocore. Opens no connection, and looks for no credentials: they may not lie in a snapshot."""
         if self.prepared:
             return
-        import botocore.session
-
-        self._core = botocore.session.get_session()
+        self._core = core_session()
         self._own_way_to_credentials()
         self._region = self._core.get_config_variable("region")
         for service in _SERVICES if self._region else ():
@@ -76,7 +107,7 @@ class Session:
         except Exception as error:  # a source of credentials raises what it likes: BotoCoreError, ClientError, OSError, …
             raise NotReady from error
         if found is None or not self._region:
-            raise NotReady("there are no credentials" if self._region else "AWS_REGION is not set")
+            raise NoCredentials if self._region else NoRegion
         self._frozen = found
 
     def endpoint(self, service: str) -> str:

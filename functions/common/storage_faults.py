@@ -4,7 +4,7 @@ AWS has a name for each error of each service, and botocore a class for each of 
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -71,6 +71,7 @@ _BY_CLASS: Final[Mapping[str, StorageFault]] = {
     "ResponseParserError": StorageFault.BROKEN_REPLY,
     "ChecksumError": StorageFault.BROKEN_REPLY,
     "NetworkError": StorageFault.UNREACHABLE,
+    "NewConnectionError": StorageFault.UNREACHABLE,  # urllib3's, a kind of time-out to it
     "ProxyError": StorageFault.UNREACHABLE,
     "HTTPClientError": StorageFault.UNREACHABLE,
     "ConnectionError": StorageFault.UNREACHABLE,
@@ -81,6 +82,7 @@ _BY_CLASS: Final[Mapping[str, StorageFault]] = {
     "PartialCredentialsError": StorageFault.NO_CREDENTIALS,
     "CredentialRetrievalError": StorageFault.NO_CREDENTIALS,
     "MetadataRetrievalError": StorageFault.NO_CREDENTIALS,
+    "UnknownCredentialError": StorageFault.NO_CREDENTIALS,
     "ProfileNotFound": StorageFault.NO_CREDENTIALS,
     "SSOError": StorageFault.CREDENTIALS_EXPIRED,
     "TokenRetrievalError": StorageFault.CREDENTIALS_EXPIRED,
@@ -100,6 +102,15 @@ def fault_of_code(code: str, status: int = 0) -> StorageFault:
     return StorageFault.UNAVAILABLE if status >= 500 else StorageFault.UNKNOWN
 
 
+def fault_of_cancelled(codes: Sequence[str]) -> StorageFault | None:
+    """Why a transaction was cancelled, by its items' reasons; None where only their conditions did not hold."""
+    told = {code for code in codes if code not in {"", "None"}}
+    if told == {"ConditionalCheckFailed"}:
+        return None
+    faults = [fault_of_code(code, 400) for code in sorted(told - {"ConditionalCheckFailed"})]
+    return next(iter(faults), StorageFault.UNKNOWN)
+
+
 def fault_of(error: BaseException) -> StorageFault:
     """What a failed call is: told by the exception that is the most specific of those that led to this one."""
     found = [fault for one in _causes(error) if (fault := _fault_of_one(one)) is not None]
@@ -110,6 +121,8 @@ def fault_of(error: BaseException) -> StorageFault:
 def _fault_of_one(error: BaseException) -> StorageFault | None:
     if isinstance(fault := getattr(error, "fault", None), StorageFault):
         return fault
+    if isinstance(error, RuntimeError) and "refreshed credentials are still expired" in str(error):  # botocore's only word for it
+        return StorageFault.CREDENTIALS_EXPIRED
     if isinstance(response := getattr(error, "response", None), dict) and "Error" in response:  # botocore's ClientError
         return _of_response(response)
     if isinstance(error, ssl.SSLError):

@@ -11,7 +11,9 @@ from botocore.config import Config
 from functions.common.auth import TokenVerifier
 from functions.common.failures import Failures
 from functions.common.log import get_logger
+from functions.common.session import core_session
 from functions.common.variables import warn_of_unknown
+from functions.conversations.failing_calls import watch
 from functions.conversations.gate import Event, Gate
 from functions.conversations.routes import Routes
 from functions.conversations.settings import Settings
@@ -32,8 +34,10 @@ def gate() -> Gate:
     settings = Settings.from_env(os.environ)
     logger = get_logger("conversations")
     warn_of_unknown(os.environ, logger.warning)
-    store = Store(dynamodb(), settings.conversations_table, settings.turns_table)
     failures = Failures(settings.metrics_namespace, "conversations")
+    client = dynamodb()
+    watch(client, failures)
+    store = Store(client, settings.conversations_table, settings.turns_table)
     app = Routes(store, logger, settings.quotas).app
     return Gate(app, TokenVerifier(settings.auth), settings.authorization_header, logger, failures)
 
@@ -42,4 +46,4 @@ def gate() -> Gate:
 def dynamodb() -> "DynamoDBClient":
     """The client. DynamoDB answers in milliseconds; what takes seconds is lost, and a person is waiting."""
     config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
-    return boto3.client("dynamodb", config=config)
+    return boto3.Session(botocore_session=core_session()).client("dynamodb", config=config)

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.aws import Aws
-from functions.common.failures import METRICS_NAMESPACE
+from functions.common.failures import METRICS_NAMESPACE, Failures
 from functions.common.log import get_logger
 from functions.common.session import Session
 from functions.common.variables import warn_of_unknown
@@ -61,7 +61,8 @@ def _measure(lags_s: Sequence[float]) -> None:
 @cache
 def _store() -> Store:
     warn_of_unknown(os.environ, get_logger("persist").warning)
-    return Store(Aws(Session()), Tables.from_env(os.environ))
+    failures = Failures(os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or METRICS_NAMESPACE, "persist")
+    return Store(Aws(Session(), failures.storage), Tables.from_env(os.environ))
 
 
 @cache

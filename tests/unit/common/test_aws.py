@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
 
@@ -18,6 +19,7 @@ from functions.common import aws
 from functions.common.aws import Aws, ConditionFailed, Refused, Service, StorageUnavailable, TransactionCanceled
 from functions.common.http_body import Head
 from functions.common.session import Session
+from functions.conversations import handler
 from tests.support.aws_requests import Kept, boto3_sends, check_against_boto3, signed_headers, signs_in
 
 KEY = {"pk": {"S": "TURN#ü ☕"}, "sk": {"S": "TURN"}}
@@ -127,6 +129,63 @@ async def test_without_a_region_or_credentials_a_call_is_unavailable(monkeypatch
         await Kept().call(*CALLS[0])
 
 
+@pytest.mark.parametrize(
+    ("env", "region"),
+    [
+        ({"AWS_REGION": "eu-north-1"}, "eu-north-1"),
+        ({"AWS_DEFAULT_REGION": "eu-north-1"}, "eu-north-1"),
+        ({"AWS_REGION": "eu-north-1", "AWS_DEFAULT_REGION": "us-east-2"}, "eu-north-1"),  # as for the AWS CLI
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2"),
+        ({"AWS_REGION": "eu-north-1", "AWS_PROFILE": "mine"}, "eu-north-1"),
+        ({"AWS_PROFILE": "mine"}, "sa-east-1"),
+        ({"AWS_DEFAULT_PROFILE": "mine"}, "sa-east-1"),
+    ],
+)
+async def test_the_region_is_found_wherever_aws_s_own_tools_find_it(
+    env: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[profile mine]\nregion = sa-east-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    wire = Kept()
+
+    await wire.call(*CALLS[0])
+    handler.dynamodb.cache_clear()
+    of_conversations = handler.dynamodb().meta.region_name
+    handler.dynamodb.cache_clear()
+
+    assert wire.sent[0][1]["host"] == f"dynamodb.{region}.amazonaws.com"
+    assert f"/{region}/dynamodb/aws4_request" in wire.sent[0][1]["authorization"]
+    assert of_conversations == region
+
+
+async def test_calls_that_wait_for_credentials_share_the_one_search_and_its_failure() -> None:
+    asked: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def refused() -> dict[str, str]:
+        asked.append("credentials")
+        begun.set()
+        go.wait(20)
+        raise CredentialRetrievalError(provider="test", error_msg="500")
+
+    wire = Kept()
+    await wire.prepare()
+    credentials: Any = RefreshableCredentials.create_from_metadata(of("OLD", 3600), refused, "test")
+    wire._session._credentials = credentials
+    credentials._expiry_time = datetime.now(UTC) + timedelta(seconds=-1)
+    calls = [asyncio.create_task(wire.call(*CALLS[0])) for _ in range(20)]
+    assert await asyncio.to_thread(begun.wait, 20)
+    go.set()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(("left_s", "renewed"), [(20 * 60, 1), (12 * 60, 2), (60, 2)], ids=["long", "soon over", "nearly over"])
 async def test_credentials_are_renewed_before_they_end(left_s: int, renewed: int) -> None:
     asked: list[str] = []
@@ -191,8 +250,7 @@ async def test_a_renewal_that_takes_its_time_holds_up_no_call() -> None:
     assert renewals.asked == 1
 
     go.set()
-    assert wire._renewing is not None
-    await wire._renewing
+    await wire._renew()
     await wire.call(*CALLS[0])
     assert "Credential=NEW/" in wire.sent[-1][1]["authorization"]
 
