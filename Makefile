@@ -1,7 +1,7 @@
 # Everything a person or CI does here. Needs Python 3.11 or newer and make; the rest is fetched into .tools and .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow soak lambda-tools web-dev web-build web-test bench bench-peers bench-web cost scale lint format lock package synth deploy destroy redrive rehearse smoke
+.PHONY: help setup run test test-slow soak lambda-tools web-dev web-build web-test bench bench-peers bench-web cost scale lint format lock openapi package synth deploy destroy redrive rehearse smoke
 BIN := .venv/bin
 # Images for containers like to set this; each of the many processes here would then compile all it imports anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -40,7 +40,7 @@ web-build: ## build the web client into web/dist; fails when its JavaScript is o
 web-test: ## lint, build and test the web client
 	@REQUIRE_BROWSER=1 sh web/build.sh test
 
-bench-web: setup web-build ## the web client's figures (PERFORMANCE): renders per token, long tasks, the passage, sizes
+bench-web: setup web-build ## the web client's figures: renders per token, long tasks, the passage, sizes
 	@$(BIN)/python -m tests.e2e.web.bench $(ARGS)
 
 cost: setup ## what a turn costs on AWS, from the code and AWS's prices; writes docs/cost.md
@@ -63,6 +63,9 @@ lint: setup ## ruff and mypy, as CI runs them
 format: setup ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+openapi: setup ## write docs/openapi.json anew after a change of the API
+	@$(BIN)/python -m local.openapi_file
 
 lock: ## write uv.lock anew after a change of pyproject.toml
 	@sh local/setup.sh lock

@@ -38,7 +38,7 @@ chat say list, or chat -- list. Ctrl-C stops the answer and keeps what came.
 """
 LOCAL: Final = "http://127.0.0.1:8000"
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # after a cut; begins anew with every event that arrives
-SILENCE_S: Final = 35.0  # API.md: a comment at least every 10 s, so three missing ones are a dead connection
+SILENCE_S: Final = 35.0  # docs/api.md: a comment at least every 10 s, so three missing ones are a dead connection
 PASSING: Final = frozenset({404, 429, 500, 502, 503, 504})  # what a resume may meet while the server comes back
 TERMINAL: Final = frozenset({"complete", "error"})
 _CONTROL: Final = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")

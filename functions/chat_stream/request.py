@@ -41,7 +41,7 @@ class TurnRequest:
 
 
 def read_body(raw: bytes, limits: Limits) -> ChatBody:
-    """The body as API.md has it; raises InvalidRequest or TooLarge."""
+    """The body as docs/api.md has it; raises InvalidRequest or TooLarge."""
     try:
         body = ChatBody.model_validate_json(raw)
     except ValidationError as error:

@@ -17,7 +17,7 @@ _Number = TypeVar("_Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in UTF-8 bytes (API.md, "Sending a message").
+    """Sizes in UTF-8 bytes (docs/api.md, "Sending a message").
 
     An answer is one DynamoDB item of at most 400 KB, its reasoning included: past `answer_bytes` it is truncated. A prompt above
     `unasked_bytes` (some 8,000 tokens, about a cent) goes to the model only once the user's quotas have been asked.

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from functions.chat_stream.model import Model
 from functions.chat_stream.secret import ModelKey
 from functions.common import auth, problems
-from functions.common.auth import IssuerUnavailable, TokenVerifier
+from functions.common.auth import TokenVerifier
 from functions.common.aws import Aws
 from functions.common.log import get_logger
 from functions.common.session import Session
@@ -81,7 +81,7 @@ class Snapshot:
             outcomes = [late]
         for error in outcomes:
             if isinstance(error, Exception):
-                reason = error.reason if isinstance(error, IssuerUnavailable) else fault_of(error)
+                reason = getattr(error, "reason", None) or fault_of(error)  # of the issuer, of the key, of AWS
                 logger.warning("a key could not be fetched after the restore", extra={"reason": reason})
 
 

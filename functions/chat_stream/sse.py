@@ -1,4 +1,4 @@
-"""The API's own encoding of a turn's events: `id: <n>\\ndata: <json>\\n\\n` (API.md, "Sending a message")."""
+"""The API's own encoding of a turn's events: `id: <n>\\ndata: <json>\\n\\n` (docs/api.md, "Sending a message")."""
 
 from json.encoder import encode_basestring as quote
 from typing import Any, Final

@@ -33,7 +33,7 @@ class PersistPending(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The turn failed: `code` is one of API.md's, `partial` says whether text was produced and saved."""
+    """The turn failed: `code` is one of docs/api.md's, `partial` says whether text was produced and saved."""
 
     code: str
     message: str

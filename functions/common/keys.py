@@ -33,7 +33,7 @@ FORGOTTEN: Final = "forgotten"  # on a claim whose conversation was deleted: the
 QUOTA: Final = "QUOTA"
 USAGE_PREFIX: Final = "USAGE#"
 
-TURN_TTL_S: Final = 24 * 3600  # API.md: a turn can be replayed for 24 h
+TURN_TTL_S: Final = 24 * 3600  # docs/api.md: a turn can be replayed for 24 h
 # Longer than a record can wait: 4 days in the queue, 14 in the dead-letter queue, and a redrive after that.
 TOMBSTONE_TTL_S: Final = 60 * 24 * 3600
 USAGE_TTL_S: Final = 70 * 24 * 3600  # this month and the one before

@@ -1,4 +1,4 @@
-"""Errors before a stream starts: RFC 9457 problem documents with a stable `code` (API.md, "Errors before a stream starts")."""
+"""Errors before a stream starts: RFC 9457 problem documents with a stable `code`, as docs/api.md lists them."""
 
 import json
 from collections.abc import Mapping, Sequence

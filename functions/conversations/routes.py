@@ -1,4 +1,4 @@
-"""The routes of API.md's "Conversations": what comes in is checked here, what happens is decided in the modules beside."""
+"""The routes of docs/api.md's "Conversations": what comes in is checked here, what happens is decided in the modules beside."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the API shows: stored rows become the JSON of API.md, key by key as it goes over the wire."""
+"""What the API shows: stored rows become the JSON of docs/api.md, key by key as it goes over the wire."""
 
 import json
 from collections.abc import Mapping, Sequence

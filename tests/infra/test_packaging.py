@@ -19,7 +19,7 @@ from infra.package.recipe import OF_THE_RUNTIME, PYTHON, RECIPES, Arch
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages"), pytest.mark.timeout(300)]
 
 MB = 1_000_000
-AT_MOST = {"chat_stream": 9 * MB, "persist": 8 * MB, "conversations": 8 * MB}  # PERFORMANCE.md, for Lambda's arm64
+AT_MOST = {"chat_stream": 9 * MB, "persist": 8 * MB, "conversations": 8 * MB}  # of a zip for Lambda's arm64
 HERE: Arch = "arm64" if os.uname().machine in {"aarch64", "arm64"} else "x86_64"
 needs_python = pytest.mark.skipif(bytecode.interpreter() is None, reason=f"needs a Python {PYTHON}, Lambda's")
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from functions.common import problems
 from functions.common.problems import Field, InvalidRequest, Problem
 
-# API.md, "Errors before a stream starts".
+# docs/api.md, "Errors before a stream starts".
 CODES = {
     problems.InvalidRequest: (400, "invalid_request"),
     problems.AuthenticationRequired: (401, "unauthenticated"),

@@ -1,4 +1,4 @@
-// The events of a turn, as they come over the wire (API.md, "Sending a message").
+// The events of a turn, as they come over the wire (docs/api.md, "Sending a message").
 
 import type { Usage } from "./types";
 

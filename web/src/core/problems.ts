@@ -2,7 +2,7 @@
 
 import type { TurnError } from "./types";
 
-/** The server's own answer, RFC 9457; `code` is one of API.md's. */
+/** The server's own answer, RFC 9457; `code` is one of docs/api.md's. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,

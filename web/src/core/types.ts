@@ -1,4 +1,4 @@
-// What the client knows: messages, conversations, assistants; as API.md has them, plus what is only true here.
+// What the client knows: messages, conversations, assistants; as docs/api.md has them, plus what is only true here.
 
 export type Role = "system" | "user" | "assistant";
 
