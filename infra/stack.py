@@ -46,6 +46,7 @@ class ChatStack(Stack):
             provider=provider,
         )
         persist = Persist(self, "Persist", config=config, house=house, code=code["persist"], storage=storage)
+        chat_stream.node.add_dependency(persist)  # who reads records must know what those who write them say
         conversations = Conversations(
             self, "Conversations", config=config, house=house, code=code["conversations"], storage=storage, provider=provider
         )

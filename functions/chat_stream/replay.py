@@ -19,6 +19,9 @@ _GIVE_UP_S: Final = 30.0
 # Sent when the log ends without a terminal event: its run was killed, or its end could not be written.
 _LEFT_OFF: Final = Failed("internal", "This answer was interrupted. What had arrived is kept in the conversation.", True, True)
 _STORED: Final = Failed("internal", "The answer is saved, but its end cannot be shown here: open the conversation.", True, True)
+# For a reader that comes back after a turn was answered anew: it may have seen events of the lost run under the same numbers.
+_ANEW: Final = Failed("duplicate_turn", "This answer was begun anew: read its stream from the beginning.", True, False)
+_START: Final = 1  # the event that all runs of a turn begin with
 _NOT_SAVED: Final = Failed(errors.NotSaved.code, errors.NotSaved.sentence, errors.NotSaved.retryable, False)
 _GONE: Final = Failed("conversation_not_found", "This answer is gone: its conversation was deleted.", False, False)
 _UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It goes on, and is being saved.", True, True)
@@ -44,6 +47,9 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
         if view is not None:
             if owner not in (None, view.owner):  # the run followed so far was lost, and the turn was sent again
                 yield [_NOT_SAVED]
+                return
+            if view.anew and owner is None and after > _START:
+                yield [_ANEW]
                 return
             owner = view.owner
         fresh = log.take(view)

@@ -87,6 +87,7 @@ class TurnsTable:
             {"#owner": keys.OWNER, "#at": "at"},
             {":theirs": {"S": view.owner or ""}, ":at": {"N": str(view.claimed_at)}},
         )
+        claim["Item"][keys.ANEW] = {"BOOL": True}
         # Their answer may be in the queue all the same. Stored before this it stands in the way; after this, it is not stored.
         receipt = {
             "TableName": self._table,
@@ -139,9 +140,8 @@ class TurnsTable:
 
     async def holds(self, head: TurnHead) -> bool:
         """Whether the claim is this run's, by a strongly consistent read."""
-        asked = {"TableName": self._table, "Key": self._key(head.turn_id, head.user_id, keys.TURN), "ConsistentRead": True}
-        item = (await self._aws.call(DYNAMODB, "GetItem", asked)).get("Item") or {}
-        return bool(item.get(keys.OWNER) == {"S": _owner(head)})
+        view = await self.status(head.turn_id, head.user_id)
+        return view is not None and view.owner == head.owner
 
     async def withdraw(self, head: TurnHead) -> None:
         """Takes the claim back: an expired one is as good as none, so the same turn may be sent again."""

@@ -29,6 +29,7 @@ EVENTS_PREFIX: Final = "EVENTS#"
 OWNER: Final = "owner"  # on a claim and a checkpoint: the run of the turn that wrote it
 QUEUED: Final = "queued"  # on a claim and a checkpoint: the queue holds the turn's beginning and its settling
 LOST: Final = "lost"  # on a sealed claim: the answer was not saved, and the same turn may be sent again
+ANEW: Final = "anew"  # on a claim: it was taken over from a run whose answer is lost
 FORGOTTEN: Final = "forgotten"  # on a claim whose conversation was deleted: the turn is as good as absent
 QUOTA: Final = "QUOTA"
 USAGE_PREFIX: Final = "USAGE#"

@@ -59,8 +59,8 @@ class TurnView:
     stored (`over`), for the answer is queued before the log's last events are written.
 
     `lost` says that the answer is not saved and the same turn may be sent again: the queue refused it, or its run died before the
-    queue had the turn's beginning. `owner` is the run that holds the claim, `claimed_at` the claim's own last sign of life, in
-    milliseconds.
+    queue had the turn's beginning. `anew` says that this happened: what readers saw before is no part of this log. `owner` is the
+    run that holds the claim, `claimed_at` the claim's own last sign of life, in milliseconds.
 
     `conversation_id` and `workspace_id` are known once persist has stored the turn (before that, `workspace_id` is what the
     caller named, if anything). `refused` is the error code persist answered instead. Times are epoch seconds.
@@ -77,6 +77,7 @@ class TurnView:
     refused: str | None = None
     checkpoints: Sequence[Checkpoint] = field(default=())
     lost: bool = False
+    anew: bool = False
     owner: str | None = None
     claimed_at: int = 0
     answer: "StoredAnswer | None" = None
@@ -185,6 +186,7 @@ def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
         refused=refused,
         checkpoints=tuple(Checkpoint(_first(item), from_log(item["events"]["S"])) for item in rows),
         lost=answer is None and (claim.get(keys.LOST, {}).get("BOOL", False) or (log_over and not sealed and not queued)),
+        anew=keys.ANEW in claim,
         owner=owner,
         claimed_at=int(claim["at"]["N"]),
         answer=answer,

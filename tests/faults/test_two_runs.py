@@ -115,6 +115,18 @@ def test_a_turn_that_died_before_the_queue_had_it_can_be_sent_again_under_its_id
     until(lambda: [m.get("content") for m in chat_system.messages(again.last["conversationId"])] == ["hi", "a new answer"])
 
 
+def test_a_reader_of_a_lost_run_that_comes_back_is_not_shown_the_rest_of_another_run(chat_system: System) -> None:
+    turn_id = killed_before_the_queue_had_it(chat_system)
+    chat_system.persisting()
+    chat_system.model.plays(tokens(*"a new answer"), finish(), done())
+    assert chat_system.serve().post(body(turn_id)).text == "a new answer"
+
+    back = chat_system.api.resume(turn_id, after=3)
+
+    assert (back.text, back.last["type"], back.last["code"], back.last["retryable"]) == ("", "error", "duplicate_turn", True)
+    assert chat_system.api.resume(turn_id).text == "a new answer"
+
+
 def test_a_turn_that_the_queue_refused_can_be_sent_again_to_the_same_process(chat_system: System) -> None:
     api, turn_id = chat_system.serve(CHAT_SAVE_S="0.3", CHAT_RECEIPT_WAIT_S="0.1"), new_id()
     chat_system.model.plays(token("lost"), finish(), done())

@@ -308,3 +308,9 @@ def test_no_secret_is_in_any_environment(stack: Stack, full_stack: Stack) -> Non
 
 def plain(variables: dict[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else f"https://{name.lower()}" for name, value in variables.items()}
+
+
+def test_who_writes_records_is_deployed_after_who_reads_them(stack: Stack) -> None:
+    """A record of a new version may say what the old persist does not know."""
+    chat_stream = stack.resources[stack.name_of("AWS::Lambda::Function", "ChatStreamFunction")]
+    assert stack.name_of("AWS::Lambda::Function", "PersistFunction") in chat_stream["DependsOn"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from functions.common.keys import EXPIRES
+from functions.common.keys import EXPIRES, QUEUED
 from local.system import LocalSystem
 from tests.soak.traffic import Begun, Ledger
 
@@ -12,7 +12,8 @@ Violations = list[str]
 Row = dict[str, Any]
 
 _REFUSED = {"conversation_not_found", "duplicate_turn", "quota_exceeded", "not_saved"}
-_CHECKPOINT_S = 1.5
+# Within so long after its beginning the queue has a turn, on a machine that is busy with the soak alone or with others, too.
+_QUEUED_WITHIN_S = 10
 # A checkpoint is begun 1.1 s after the one before it was written, and a write takes 3 s at the most before it is given up.
 _MOST_LOST_S = 4.1
 
@@ -36,7 +37,12 @@ def check(stored: Stored, ledger: Ledger) -> Violations:
     """Each violation as a sentence; none is the wish."""
     rows = stored.conversations
     metas = {row["pk"] for row in rows if row["sk"] == "META"}
-    kept = Kept(by(rows, "id"), {text: len(those) for text, those in by(rows, "content").items()}, log_ends(stored.turns))
+    kept = Kept(
+        by(rows, "id"),
+        {text: len(those) for text, those in by(rows, "content").items()},
+        log_ends(stored.turns),
+        in_queue(stored.turns),
+    )
     deleted = {f"CONV#{conversation_id}" for conversation_id in ledger.deleted}
     found = [f"orphan item {row['pk']} {row['sk']}" for row in rows if row["pk"] not in metas]
     found += [f"deleted, but there: {row['pk']} {row['sk']}" for row in rows if row["pk"] in deleted]
@@ -62,11 +68,14 @@ def by(rows: list[Row], attribute: str) -> dict[str, list[Row]]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Answers by their id, how often each text is stored, and the number of the last event in each turn's log."""
+    """Answers by their id, how often each text is stored, the number of the last event in each turn's log, and the turns of which
+    the queue is known to have had something.
+    """
 
     answers: dict[str, list[Row]]
     questions: dict[str, int]
     logs: dict[str, int]
+    queued: set[str]
 
 
 def log_ends(turns: list[Row]) -> dict[str, int]:
@@ -76,6 +85,12 @@ def log_ends(turns: list[Row]) -> dict[str, int]:
             turn_id = row["pk"].split("#")[1]
             ends[turn_id] = max(ends.get(turn_id, 0), int(row["last"]))
     return ends
+
+
+def in_queue(turns: list[Row]) -> set[str]:
+    """The turns with a receipt, or a checkpoint or claim that says so."""
+    known = (row for row in turns if row["pk"].startswith("TURN#") and (row.get(QUEUED) is True or row["sk"] == "RECEIPT"))
+    return {row["pk"].split("#")[1] for row in known}
 
 
 def of_usage(turns: list[Row]) -> Violations:
@@ -93,9 +108,10 @@ def of_turn(turn: Begun, stored: "Kept", kills: list[float]) -> Violations:
     if turn.last.get("code") in _REFUSED:
         return [f"refused, but stored {len(answers)} times: {about}"] if len(answers) > 1 else []
     if len(answers) != 1:
-        # A worker may be killed before it has written anything of a turn. Nobody is told then that it is kept.
-        just_begun = not answers and not turn.last and any(0 < kill - turn.began_at < _CHECKPOINT_S for kill in kills)
-        return [] if just_begun else [f"stored {len(answers)} times: {about}"]
+        # A worker may be killed before the queue has anything of a turn. Nobody is told then that it is kept.
+        just_begun = any(0 < kill - turn.began_at < _QUEUED_WITHIN_S for kill in kills)
+        never_queued = not answers and not turn.last and just_begun and turn.turn_id not in stored.queued
+        return [] if never_queued else [f"stored {len(answers)} times: {about}"]
     (answer,) = answers
     if turn.twice and not (turn.last.get("durable") or turn.last.get("partial")):
         return []  # another run of it may be the one that is stored, and nothing else was said

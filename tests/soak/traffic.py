@@ -148,11 +148,14 @@ class Person:
             return
         self._ledger.deleted.add(before.conversation_id)
         for _ in range(20):
-            if self._api.http.delete(f"/api/conversations/{before.conversation_id}").status_code in {204, 404}:
-                self._ledger.count("deleted")
-                return
+            try:
+                if self._api.http.delete(f"/api/conversations/{before.conversation_id}").status_code in {204, 404}:
+                    self._ledger.count("deleted")
+                    return
+            except httpx2.TransportError:
+                self._ledger.count("deletion lost")  # it may go on, and may have failed: asked for again
             time.sleep(0.5)
-        raise AssertionError(f"conversation {before.conversation_id} could not be deleted in ten tries")
+        raise AssertionError(f"conversation {before.conversation_id} could not be deleted in twenty tries")
 
     def _turn(self, new: bool, conversation_id: str | None = None) -> Begun:
         return Begun(new_id(), f"question {self._chance.random()}", new, conversation_id)

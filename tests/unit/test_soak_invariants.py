@@ -132,6 +132,8 @@ def test_a_turn_that_was_told_to_be_kept_must_be_stored_however_soon_its_worker_
     assert any("stored 0 times" in violation for violation in check(found, told))
 
     told.turns[0].last = {}
+    assert any("stored 0 times" in violation for violation in check(found, told)), "persist knows of it"
+    found.turns.clear()
     assert not any("stored 0 times" in violation for violation in check(found, told))
 
 
