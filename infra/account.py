@@ -19,7 +19,13 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from infra.config import Config
+
 _P = ParamSpec("_P")
+_CONCURRENCY_QUOTA: Final = "L-B99A9384"  # Service Quotas: Lambda, concurrent executions
+_USUAL_CONCURRENCY: Final = 1_000  # the quota's published default; a new account has 10
+_LEFT_UNRESERVED: Final = 100  # Lambda keeps as many for functions without a reservation
+_TIGHT: Final = 100
 _BOOTSTRAP: Final = "/cdk-bootstrap/hnb659fds/version"
 _OLDEST_BOOTSTRAP: Final = 6  # the first whose roles the CLI asks for
 _SETTINGS: Final = ClientConfig(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"})
@@ -77,6 +83,38 @@ def check_ready(aws: boto3.Session) -> str:
             f"    infra/node_modules/.bin/cdk bootstrap aws://{account}/{aws.region_name}"
         )
     return account
+
+
+def concurrency_advice(aws: boto3.Session, config: Config) -> str | None:
+    """What to ask AWS for when Lambda may run too few functions at once here; None when it may run enough.
+
+    A stream is one execution for as long as it lasts. What persist does not get, it is refused: a record that is refused five
+    times becomes a dead letter, though nothing is wrong with it.
+    """
+    try:
+        limit = int(client(aws, "lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"])
+    except ClientError as error:  # whoever deploys through CDK's roles need not be allowed to ask
+        return f"How many functions Lambda may run at once here could not be read ({error.response['Error']['Code']})."
+    wanted = max(_USUAL_CONCURRENCY, (config.chat_concurrency or 0) + config.persist_concurrency + _LEFT_UNRESERVED)
+    if limit >= wanted:
+        return None
+    told = (
+        f"Lambda runs at most {limit:,} functions at once in this account and region. A stream is one as long as it lasts; "
+        f"persist takes up to {config.persist_concurrency}. Ask for {wanted:,}, which costs nothing and may take some days:\n"
+        f"    aws service-quotas request-service-quota-increase --region {aws.region_name} --service-code lambda "
+        f"--quota-code {_CONCURRENCY_QUOTA} --desired-value {wanted}\n"
+    )
+    if config.chat_concurrency is not None and limit - config.chat_concurrency < _LEFT_UNRESERVED:
+        told += (
+            f"Until then leave out chatConcurrency={config.chat_concurrency}: Lambda reserves nothing that leaves fewer than "
+            f"{_LEFT_UNRESERVED} to everything else."
+        )
+    elif limit < _TIGHT:
+        told += (
+            f"Until then deploy with -c persistConcurrency=2 and expect {max(1, limit - 4)} streams at once: with more, what was "
+            "streamed is stored late, and records that are refused five times wait in the dead-letter queue (make redrive)."
+        )
+    return told.rstrip()
 
 
 def outputs(aws: boto3.Session, stack: str) -> Mapping[str, str]:

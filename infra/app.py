@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.cloud_assembly_schema import Manifest
 
 from infra.config import Config, ConfigError
+from infra.edge import WEB_CLIENT
 from infra.package.build import build
 from infra.package.recipe import PYTHON, RECIPES, Arch
 from infra.package.uv import PackagingError
@@ -16,15 +18,33 @@ from infra.stack import ChatStack
 
 def main(env: Mapping[str, str]) -> None:
     """Synthesises the stack; exits with a sentence when the context is not right or packaging does not work."""
+    if complaint := too_old(env):
+        sys.exit(f"infra: {complaint}")
     app = cdk.App()
     try:
         config = Config.from_context(app.node.get_all_context())
         code = packages("x86_64" if config.architecture == "x86_64" else "arm64")
     except (ConfigError, PackagingError) as error:
         sys.exit(f"infra: {error}")
+    if config.site and not (WEB_CLIENT / "index.html").is_file():
+        print("warning: the web client is not built, so a page that says so is deployed: make web-build", file=sys.stderr)  # noqa: T201
     place = cdk.Environment(account=env.get("CDK_DEFAULT_ACCOUNT"), region=config.region) if config.region else None
     ChatStack(app, config.stack_name, config=config, code=code, env=place, description="streaming-first chat")
     app.synth()
+
+
+def too_old(env: Mapping[str, str]) -> str | None:
+    """What to say to a CDK command line that cannot read what this library writes; None when it can.
+
+    `npx cdk` without more fetches npm's `latest`, which is of another, older line. It would say "upgrade to the latest version".
+    """
+    understands, writes = env.get("CDK_CLI_ASM_VERSION", ""), Manifest.version()
+    if not understands or int(understands.partition(".")[0]) >= int(writes.partition(".")[0]):
+        return None
+    return (
+        f"this CDK command line is {env.get('CDK_CLI_VERSION', 'too old')}, and cannot deploy what the pinned library makes. "
+        "`make synth` fetches the one that can: infra/node_modules/.bin/cdk (or `make deploy`, which uses it)."
+    )
 
 
 def packages(arch: Arch) -> Mapping[str, lambda_.Code]:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from functions.common.quotas import Quotas
-from infra.edge_rules import INVOCATION_BYTES
+from infra.edge_rules import INVOCATION_BYTES, READ_TIMEOUT_S
+from infra.resources import FUNCTION_S
 
 # What CloudWatch Logs offers, by CDK's names.
 LOG_DAYS: Final = {
@@ -52,6 +53,7 @@ class Config:
     workspaces_claim: str | None = _setting(
         "the claim that lists a user's workspaces; `workspaces`, with Cognito `cognito:groups`", None
     )
+    require_mfa: bool = _setting("every user of the stack's pool signs in with an authenticator app, too", False)
     sign_in_origins: tuple[str, ...] = _setting("further origins the browser calls to sign in (for the CSP), comma-separated", ())
 
     model_base_url: str = _setting("the provider: any OpenAI-compatible API", "https://api.openai.com/v1")
@@ -66,14 +68,30 @@ class Config:
 
     model_key_revision: str = _setting("any text; a new one makes every instance of `chat_stream` fetch the key anew", "1")
     conversations_table: str | None = _setting(
-        "an existing table of conversations, in place of the stack's: after a restore", None
+        "an existing table of conversations, in place of the stack's: after a restore, or of a stack that was destroyed", None
     )
+    turns_table: str | None = _setting("an existing table of turns, in place of the stack's", None)
+    queue_arn: str | None = _setting("an existing queue, in place of the stack's: what is left in it is stored", None)
+    dead_letter_queue_arn: str | None = _setting("… and its dead-letter queue", None)
+    user_pool_id: str | None = _setting("an existing Cognito user pool, in place of the stack's: its users keep theirs", None)
 
     max_message_bytes: int = _setting("one message", 200 * 1024)
     max_new_bytes: int = _setting("the new messages of a turn", 900 * 1024)
     max_body_bytes: int = _setting("a request", 4 * 1024 * 1024)
     max_messages: int = _setting("messages in a request", 500)
     max_answer_bytes: int = _setting("an answer, reasoning included; past it the answer is truncated", 350 * 1024)
+
+    max_unasked_bytes: int = _setting("a prompt above this asks for the user's quota before it goes to the provider", 32 * 1024)
+
+    first_token_s: float = _setting("seconds until the model's first token, or first word of reasoning; then `model_timeout`", 90)
+    stall_s: float = _setting("seconds of silence in mid-answer, or of silent reasoning; then `model_stalled`", 30)
+    turn_s: float = _setting("seconds of a whole turn, at most the 900 that a function may run", 900)
+    reserve_s: float = _setting("seconds kept back from that for ending and saving the turn", 15)
+    save_s: float = _setting("seconds of them to have the answer accepted by the queue; then `not_saved`", 12)
+    receipt_wait_s: float = _setting("seconds after the last token until `persistPending`", 10)
+    keepalive_s: float = _setting("seconds of silence until a comment is sent; CloudFront gives up at 60", 10)
+    checkpoint_s: float = _setting("seconds between two checkpoints, which is what a killed worker may lose", 1.1)
+    body_timeout_s: float = _setting("seconds until a request's body must be there", 20)
 
     quota_streams: int = _setting("answers at once, per user; 0 is no limit", Quotas().streams)
     quota_turns_per_minute: int = _setting("turns a minute, per user; 0 is no limit", Quotas().turns_per_minute)
@@ -160,6 +178,12 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}(\.\d{1,3})?", str(value)):
+        raise ValueError
+    return float(value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str | int):
         raise ValueError  # noqa: TRY004 - one kind of error for all parsers
@@ -172,10 +196,17 @@ def _list(value: Any) -> tuple[str, ...]:
     return tuple(str(part).strip() for part in parts if str(part).strip())
 
 
-_PARSERS: Final[dict[str, Callable[[Any], Any]]] = {"bool": _bool, "int": _whole, "str": _text, "tuple[str, ...]": _list}
+_PARSERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "bool": _bool,
+    "int": _whole,
+    "float": _number,
+    "str": _text,
+    "tuple[str, ...]": _list,
+}
 _KINDS: Final[dict[Callable[[Any], Any], str]] = {
     _bool: "true or false",
     _whole: "a whole number",
+    _number: "a number",
     _text: "a text",
     _list: "a list",
 }
@@ -240,6 +271,7 @@ def _numbers(config: Config) -> None:
     _between("maxMessageBytes", config.max_message_bytes, 1, config.max_new_bytes)
     _between("maxNewBytes", config.max_new_bytes, 1, 900 * 1024)  # SQS: a message is at most 1 MiB
     _between("maxBodyBytes", config.max_body_bytes, config.max_new_bytes, MOST_BODY_BYTES)
+    _between("maxUnaskedBytes", config.max_unasked_bytes, 1, config.max_body_bytes)
     _between("maxMessages", config.max_messages, 1, 10_000)
     _between("maxAnswerBytes", config.max_answer_bytes, 1024, 350 * 1024)  # DynamoDB: an item is at most 400 KB
     for quota in ("quota_streams", "quota_turns_per_minute", "quota_tokens_per_day"):
@@ -252,6 +284,40 @@ def _numbers(config: Config) -> None:
     _one_of("logDays", config.log_days, tuple(LOG_DAYS))
 
 
+def _times(config: Config) -> None:
+    """Each within what holds it: the function's life, the turn's, CloudFront's patience."""
+    _between("turnS", config.turn_s, 60, FUNCTION_S)
+    _between("reserveS", config.reserve_s, 5, 30)
+    _between("saveS", config.save_s, 1, config.reserve_s)
+    for key, value in (("firstTokenS", config.first_token_s), ("stallS", config.stall_s)):
+        _between(key, value, 1, config.turn_s - config.reserve_s)
+    _between("receiptWaitS", config.receipt_wait_s, 1, 60)
+    _between("keepaliveS", config.keepalive_s, 1, READ_TIMEOUT_S // 2)
+    _between("checkpointS", config.checkpoint_s, 0.5, 10)
+    _between("bodyTimeoutS", config.body_timeout_s, 1, 60)
+
+
+def _existing(config: Config) -> None:
+    if (config.queue_arn is None) != (config.dead_letter_queue_arn is None):
+        raise ConfigError("queueArn and deadLetterQueueArn go together: give both, or neither to have the stack make them")
+    for key, arn in (("queueArn", config.queue_arn), ("deadLetterQueueArn", config.dead_letter_queue_arn)):
+        if arn and not re.fullmatch(r"arn:aws:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}", arn):
+            raise ConfigError(f"{key} is {arn!r}, which is not the ARN of a queue")
+    if config.require_mfa and (config.own_provider or config.user_pool_id):
+        raise ConfigError("requireMfa is for the pool that the stack makes; for one of your own, set it there")
+    if config.user_pool_id is not None:
+        if config.own_provider:
+            raise ConfigError(
+                "userPoolId and oidcIssuer exclude each other: sign-in is by a Cognito user pool or by your own provider"
+            )
+        if not re.fullmatch(r"[a-z0-9-]+_[A-Za-z0-9]+", config.user_pool_id):
+            raise ConfigError(
+                f"userPoolId is {config.user_pool_id!r}, which is not the id of a user pool (eu-central-1_AbCdEf123)"
+            )
+        if config.region and not config.user_pool_id.startswith(f"{config.region}_"):
+            raise ConfigError(f"userPoolId is {config.user_pool_id!r}, which lies in another region than {config.region}")
+
+
 def _alarms(config: Config) -> None:
     if config.alarm_email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", config.alarm_email):
         raise ConfigError(f"alarmEmail is {config.alarm_email!r}, which is not an e-mail address")
@@ -259,9 +325,9 @@ def _alarms(config: Config) -> None:
         raise ConfigError("monthlyBudgetUsd needs alarmEmail: a budget that tells nobody is none")
 
 
-def _between(key: str, value: int | None, low: int, high: int) -> None:
+def _between(key: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
-        raise ConfigError(f"{key} is {value}: it must be between {low} and {high}")
+        raise ConfigError(f"{key} is {value:.15g}: it must be between {low:.15g} and {high:.15g}")
 
 
 def _one_of(key: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -274,4 +340,4 @@ def _is_https(url: str) -> bool:
     return parts.scheme == "https" and bool(parts.hostname) and not parts.query and not parts.fragment
 
 
-_CHECKS: Final = (_stage, _sign_in, _model, _edge, _numbers, _alarms)
+_CHECKS: Final = (_stage, _sign_in, _model, _edge, _numbers, _times, _existing, _alarms)

@@ -31,7 +31,7 @@ def acknowledge(stack: Stack, config: Config) -> None:
         stack,
         "SignIn/Pool",
         {
-            "COG2": "Each user may turn a second factor on; whether all must is for whoever runs the stack",
+            "COG2": "requireMfa makes a second factor everybody's; without it there is none, and the login page offers none",
             "COG8": "The Plus plan charges every user for threat detection; the pool's users are made by an administrator",
         },
     )

@@ -26,7 +26,6 @@ from infra.sign_in import Provider
 _ADAPTER_ACCOUNT: Final = "753240598075"  # AWS's, which publishes the Lambda Web Adapter
 _ADAPTER_LAYER: Final = {"arm64": "LambdaAdapterLayerArm64", "x86_64": "LambdaAdapterLayerX86"}
 _ADAPTER_PORT: Final = "8080"
-CHAT_TIMEOUT_S: Final = 900  # the longest Lambda allows, and so the longest turn
 # How long the adapter waits for the application at a start, and fails then. Without it, it waits for as long as the function may
 # run: 900 s that are paid for. CloudFront gives up at 60; a start takes one to three.
 READINESS_S: Final = 30
@@ -70,7 +69,7 @@ class ChatStream(Construct):
             handler="run.sh",
             service="chat_stream",
             description="Relays the model's answer as it is made",
-            timeout_s=CHAT_TIMEOUT_S,
+            timeout_s=resources.FUNCTION_S,
             memory_mb=config.chat_memory_mb,
             reserved_concurrency=config.chat_concurrency,
             snap_start=config.snap_start,
@@ -78,6 +77,7 @@ class ChatStream(Construct):
             environment={
                 **_adapter(),
                 **_limits(config),
+                **_times(config),
                 **_quotas(config),
                 **provider.environment(),
                 "CHAT_TURNS_TABLE": storage.turns.table_name,
@@ -91,7 +91,7 @@ class ChatStream(Construct):
                 "CHAT_SETTLE_DELAY_S": str(resources.SETTLE_DELAY_S),
             },
         )
-        grant(self.function, storage.turns, "DeleteItem", "PutItem", "Query", "UpdateItem")
+        grant(self.function, storage.turns, "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
         self.function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[storage.queue.queue_arn]))
         self.function.add_to_role_policy(
             # A secret imported by name has an ARN that ends in six characters nobody here knows.
@@ -230,7 +230,23 @@ def _limits(config: Config) -> Mapping[str, str]:
         "CHAT_MAX_BODY_BYTES": str(config.max_body_bytes),
         "CHAT_MAX_MESSAGES": str(config.max_messages),
         "CHAT_MAX_ANSWER_BYTES": str(config.max_answer_bytes),
+        "CHAT_MAX_UNASKED_BYTES": str(config.max_unasked_bytes),
+        "CHAT_MAX_BODY_TIMEOUT_S": f"{config.body_timeout_s:g}",
     }
+
+
+def _times(config: Config) -> Mapping[str, str]:
+    seconds = {
+        "TURN_S": config.turn_s,
+        "FIRST_TOKEN_S": config.first_token_s,
+        "STALL_S": config.stall_s,
+        "RESERVE_S": config.reserve_s,
+        "SAVE_S": config.save_s,
+        "RECEIPT_WAIT_S": config.receipt_wait_s,
+        "KEEPALIVE_S": config.keepalive_s,
+        "CHECKPOINT_S": config.checkpoint_s,
+    }
+    return {f"CHAT_{name}": f"{value:g}" for name, value in seconds.items()}
 
 
 def _quotas(config: Config) -> Mapping[str, str]:

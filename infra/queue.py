@@ -8,10 +8,22 @@ from infra.resources import Queue
 
 
 class PersistQueue(Construct):
-    """Encrypted, TLS only. What is still in either queue is a user's message: the queues outlive the stack unless ephemeral."""
+    """Encrypted, TLS only. What is still in either queue is a user's message: the queues outlive the stack unless ephemeral.
 
-    def __init__(self, scope: Construct, construct_id: str, *, spec: Queue, ephemeral: bool) -> None:
+    `existing` are the ARNs of a queue and its dead-letter queue that stand in for the stack's: those of one that was destroyed.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, spec: Queue, ephemeral: bool, existing: tuple[str, str] | None = None
+    ) -> None:
         super().__init__(scope, construct_id)
+        self.queue: sqs.IQueue
+        self.dead: sqs.IQueue
+        if existing is not None:
+            queue, dead = existing
+            self.queue = sqs.Queue.from_queue_arn(self, "ExistingQueue", queue)
+            self.dead = sqs.Queue.from_queue_arn(self, "ExistingDead", dead)
+            return
         policy = RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         self.dead = sqs.Queue(
             self,

@@ -43,6 +43,7 @@ CONVERSATIONS: Final = Table(
 )
 TURNS: Final = Table(name="turns", ttl_attribute=keys.EXPIRES)
 
+FUNCTION_S: Final = 900  # the longest Lambda lets a function run, and so the longest turn
 ALIAS: Final = "live"  # of chat_stream: the version behind its URL
 PERSIST_TIMEOUT_S: Final = 30
 MEMORY_MB: Final = 512  # of persist and conversations; that of chat_stream is a setting

@@ -14,7 +14,7 @@ from constructs import Construct
 from infra.config import Config
 
 SCOPES: Final = ("openid", "profile", "email")
-CALLBACK: Final = "/signed-in"  # the web client's own (web/src/core/auth.ts)
+CALLBACK: Final = "/signed-in"  # the web client's own (web/src/core/storage.ts)
 # The web client, as both CloudFormation and the API name its settings. Public: no secret, so only PKCE proves who asks.
 _CLIENT: Final[dict[str, Any]] = {
     "AllowedOAuthFlowsUserPoolClient": True,
@@ -75,21 +75,10 @@ class UserPool(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, config: Config) -> None:
         super().__init__(scope, construct_id)
-        self.pool = cognito.UserPool(
-            self,
-            "Pool",
-            feature_plan=cognito.FeaturePlan.ESSENTIALS,  # the least that has the managed login
-            self_sign_up_enabled=False,
-            sign_in_aliases=cognito.SignInAliases(email=True),
-            sign_in_case_sensitive=False,
-            account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
-            password_policy=cognito.PasswordPolicy(
-                min_length=12, require_digits=True, require_lowercase=True, require_symbols=True, require_uppercase=True
-            ),
-            mfa=cognito.Mfa.OPTIONAL,
-            mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
-            deletion_protection=not config.ephemeral,
-            removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN,
+        self.pool = (
+            cognito.UserPool.from_user_pool_id(self, "ExistingPool", config.user_pool_id)
+            if config.user_pool_id
+            else self._made(config)
         )
         # The prefix is a name in a whole region: the account and the stage make it this stack's own.
         domain = self.pool.add_domain(
@@ -113,6 +102,24 @@ class UserPool(Construct):
             workspaces_claim=config.workspaces_claim or "cognito:groups",
             origins=(f"https://cognito-idp.{Aws.REGION}.amazonaws.com", domain.base_url(), *config.sign_in_origins),
             logout_url=f"{domain.base_url()}/logout",
+        )
+
+    def _made(self, config: Config) -> cognito.IUserPool:
+        return cognito.UserPool(
+            self,
+            "Pool",
+            feature_plan=cognito.FeaturePlan.ESSENTIALS,  # the least that has the managed login
+            self_sign_up_enabled=False,
+            sign_in_aliases=cognito.SignInAliases(email=True),
+            sign_in_case_sensitive=False,
+            account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
+            password_policy=cognito.PasswordPolicy(
+                min_length=12, require_digits=True, require_lowercase=True, require_symbols=True, require_uppercase=True
+            ),
+            mfa=cognito.Mfa.REQUIRED if config.require_mfa else cognito.Mfa.OPTIONAL,
+            mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
+            deletion_protection=not config.ephemeral,
+            removal_policy=RemovalPolicy.DESTROY if config.ephemeral else RemovalPolicy.RETAIN,
         )
 
     def _client(self, endpoint: str) -> CfnResource:

@@ -27,8 +27,9 @@ class ChatStack(Stack):
         self, scope: Construct, construct_id: str, *, config: Config, code: Mapping[str, lambda_.Code], **options: object
     ) -> None:
         super().__init__(scope, construct_id, **options)  # type: ignore[arg-type]
-        tables = Tables(self, "Tables", ephemeral=config.ephemeral, restored=config.conversations_table)
-        queues = PersistQueue(self, "PersistQueue", spec=PERSIST, ephemeral=config.ephemeral)
+        tables = Tables(self, "Tables", ephemeral=config.ephemeral, restored=config.conversations_table, turns=config.turns_table)
+        given = (config.queue_arn, config.dead_letter_queue_arn) if config.queue_arn and config.dead_letter_queue_arn else None
+        queues = PersistQueue(self, "PersistQueue", spec=PERSIST, ephemeral=config.ephemeral, existing=given)
         storage = Storage(tables.conversations, tables.turns, queues.queue)
         key = model_key(self, imported=config.model_key_secret, ephemeral=config.ephemeral)
         pool = None if config.own_provider else UserPool(self, "SignIn", config=config)

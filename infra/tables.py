@@ -14,15 +14,21 @@ _STRING: Final = dynamodb.AttributeType.STRING
 class Tables(Construct):
     """`conversations` can be restored to any second of the last 35 days; `turns` forgets after a day by itself."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, ephemeral: bool, restored: str | None = None) -> None:
-        """`restored` names a table that stands in for `conversations`."""
+    def __init__(
+        self, scope: Construct, construct_id: str, *, ephemeral: bool, restored: str | None = None, turns: str | None = None
+    ) -> None:
+        """`restored` names a table that stands in for `conversations`, `turns` one that stands in for `turns`."""
         super().__init__(scope, construct_id)
         self.conversations: dynamodb.ITableV2 = (
             dynamodb.TableV2.from_table_name(self, "Restored", restored)
             if restored
             else self._table("Conversations", resources.CONVERSATIONS, ephemeral=ephemeral, keeps_data=True)
         )
-        self.turns = self._table("Turns", resources.TURNS, ephemeral=ephemeral, keeps_data=False)
+        self.turns: dynamodb.ITableV2 = (
+            dynamodb.TableV2.from_table_name(self, "ExistingTurns", turns)
+            if turns
+            else self._table("Turns", resources.TURNS, ephemeral=ephemeral, keeps_data=False)
+        )
 
     def _table(self, construct_id: str, spec: resources.Table, *, ephemeral: bool, keeps_data: bool) -> dynamodb.TableV2:
         keep = keeps_data and not ephemeral

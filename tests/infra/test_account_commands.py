@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from aws_cdk import DefaultStackSynthesizer
+from botocore.exceptions import ClientError
 
 from infra import account, preflight, redrive
-from infra.account import AccountError, check_ready, outputs, session
+from infra.account import AccountError, check_ready, concurrency_advice, function_name, outputs, session
+from infra.config import Config
 from infra.resources import PERSIST
 from local.clients import client
 from local.resources import create_queue
@@ -116,8 +118,6 @@ class Ssm:
     def get_parameter(self, Name: str) -> Any:  # noqa: N803 - the API's
         assert Name == f"/cdk-bootstrap/{DefaultStackSynthesizer.DEFAULT_QUALIFIER}/version"
         if self._version is None:
-            from botocore.exceptions import ClientError
-
             raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
         return {"Parameter": {"Value": self._version}}
 
@@ -136,6 +136,81 @@ def test_an_account_that_was_not_bootstrapped_is_told_how(
         return
     with pytest.raises(AccountError, match=r"cdk bootstrap aws://111122223333/eu-central-1"):
         check_ready(aws)
+
+
+class Lambda:
+    """An account's limit of functions at once."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+
+    def get_account_settings(self) -> Any:
+        if self._limit is None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": ""}}, "GetAccountSettings")
+        return {"AccountLimit": {"ConcurrentExecutions": self._limit, "UnreservedConcurrentExecutions": self._limit}}
+
+
+def advice(monkeypatch: pytest.MonkeyPatch, limit: int | None, **context: str) -> str | None:
+    monkeypatch.setattr(account, "client", lambda _aws, _service: Lambda(limit))
+    return concurrency_advice(boto3.Session(region_name="eu-central-1"), Config.from_context(context))
+
+
+def test_a_new_account_is_told_what_to_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = advice(monkeypatch, 10)
+    assert told is not None
+    assert told.startswith("Lambda runs at most 10 functions at once")
+    command = "aws service-quotas request-service-quota-increase --region eu-central-1 --service-code lambda"
+    assert f"{command} --quota-code L-B99A9384 --desired-value 1000\n" in told
+    assert "-c persistConcurrency=2" in told
+
+
+def test_an_account_with_room_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert advice(monkeypatch, 1000) is None
+    assert advice(monkeypatch, 20_000, chatConcurrency="11000") is None
+
+
+def test_what_is_to_be_reserved_counts_and_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda leaves 100 to functions without a reservation."""
+    assert "--desired-value 11120\n" in str(advice(monkeypatch, 1000, chatConcurrency="11000"))
+    assert "leave out chatConcurrency=950" in str(advice(monkeypatch, 1000, chatConcurrency="950"))
+
+
+def test_a_limit_that_may_not_be_read_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "could not be read (AccessDeniedException)" in str(advice(monkeypatch, None))
+
+
+def test_the_preflight_prints_it_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(preflight, "check_ready", lambda _aws: "111122223333")
+    monkeypatch.setattr(account, "client", lambda _aws, _service: Lambda(10))
+    preflight.main(["-c", "region=eu-central-1"])
+    assert "Lambda runs at most 10 functions at once" in capsys.readouterr().out
+
+
+def test_a_setting_that_cannot_be_is_said_before_aws_is_asked() -> None:
+    assert said(preflight.main, "-c", "turnS=901") == "infra: turnS is 901: it must be between 60 and 900"
+
+
+class CloudFormation:
+    """A stack of two functions, on two pages."""
+
+    def get_paginator(self, operation: str) -> "CloudFormation":
+        assert operation == "list_stack_resources"
+        return self
+
+    def paginate(self, StackName: str) -> Iterator[Any]:  # noqa: N803 - the API's
+        found = {"PersistFunction1A": "Function", "ChatStreamFunctionRole": "Role", "ChatStreamFunction2B": "Function"}
+        for logical, kind in found.items():
+            physical = f"{StackName}-{logical}"
+            page = {"LogicalResourceId": logical, "ResourceType": f"AWS::Lambda::{kind}", "PhysicalResourceId": physical}
+            yield {"StackResourceSummaries": [page]}
+
+
+def test_a_function_is_found_by_its_place_in_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "client", lambda _aws, _service: CloudFormation())
+    aws = boto3.Session(region_name="eu-central-1")
+    assert function_name(aws, "chat-prod", "ChatStreamFunction") == "chat-prod-ChatStreamFunction2B"
+    with pytest.raises(AccountError, match="has no function Conversations"):
+        function_name(aws, "chat-prod", "Conversations")
 
 
 def test_the_region_is_the_one_that_cdk_is_given() -> None:

@@ -36,6 +36,8 @@ def test_no_setting_is_needed() -> None:
         ("models", ["gpt-5-mini"], ("gpt-5-mini",)),
         ("models", '["gpt-5-mini","b"]', ("gpt-5-mini", "b")),
         ("stage", "blue", "blue"),
+        ("firstTokenS", "600", 600.0),
+        ("checkpointS", 1.5, 1.5),
         ("alarmEmail", "", None),
     ],
 )
@@ -82,6 +84,27 @@ def test_a_value_is_read_from_the_command_line_s_text_or_cdk_json_s_type(key: st
             {"domainName": "chat.example.com", "certificateArn": CERTIFICATE.replace("us-east-1", "eu-west-1")},
             "must be an ARN in us-east-1",
         ),
+        ({"turnS": "901"}, "turnS is 901: it must be between 60 and 900"),
+        ({"turnS": "100", "firstTokenS": "86"}, "firstTokenS is 86: it must be between 1 and 85"),
+        ({"turnS": "60"}, "firstTokenS is 90: it must be between 1 and 45"),
+        ({"stallS": "0"}, "stallS is 0"),
+        ({"stallS": "soon"}, "stallS is 'soon', which is not a number"),
+        ({"saveS": "16"}, "saveS is 16: it must be between 1 and 15"),
+        ({"keepaliveS": "60"}, "keepaliveS is 60: it must be between 1 and 30"),
+        ({"checkpointS": "0.1"}, "checkpointS is 0.1: it must be between 0.5 and 10"),
+        ({"maxUnaskedBytes": "5000000"}, "maxUnaskedBytes is 5000000"),
+        ({"queueArn": "arn:aws:sqs:eu-west-1:111122223333:q"}, "queueArn and deadLetterQueueArn go together"),
+        (
+            {"queueArn": "https://sqs/q", "deadLetterQueueArn": "x"},
+            "queueArn is 'https://sqs/q', which is not the ARN of a queue",
+        ),
+        ({"userPoolId": "pool"}, "userPoolId is 'pool', which is not the id of a user pool"),
+        ({"userPoolId": "eu-west-1_Ab1", "region": "us-east-1"}, "which lies in another region than us-east-1"),
+        (
+            {"userPoolId": "eu-west-1_Ab1", "oidcIssuer": "https://i.example.com", "oidcAudience": "chat"},
+            "userPoolId and oidcIssuer exclude each other",
+        ),
+        ({"userPoolId": "eu-west-1_Ab1", "requireMfa": "true"}, "requireMfa is for the pool that the stack makes"),
         ({"priceClass": "50"}, "priceClass is 50: it must be one of 100, 200, All"),
         ({"wafRateLimit": "100"}, "deploy with -c region=us-east-1, or make the web ACL yourself"),
         (
@@ -120,7 +143,8 @@ def test_the_tests_full_stack_sets_nearly_everything() -> None:
     assert unset == {
         "site", "workspacesClaim", "maxMessageBytes", "maxNewBytes", "maxBodyBytes", "maxAnswerBytes", "chatMemoryMb",
         "persistConcurrency", "webAclArn", "modelKeyRevision", "conversationsTable", "alarmTtftMs", "alarmTokensPerHour",
-        "alarmFailedTurnsPercent",
+        "alarmFailedTurnsPercent", "maxUnaskedBytes", "firstTokenS", "stallS", "turnS", "reserveS", "saveS", "receiptWaitS",
+        "keepaliveS", "checkpointS", "bodyTimeoutS", "turnsTable", "queueArn", "deadLetterQueueArn", "userPoolId", "requireMfa",
     }  # fmt: skip
 
 

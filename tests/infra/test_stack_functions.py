@@ -1,6 +1,7 @@
 """The three functions: how they run, what they may do, and that this is what their code does."""
 
 import ast
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from botocore import xform_name
 
 import functions
+from functions.chat_stream.settings import Limits, Timing
 from functions.chat_stream.settings import Settings as ChatSettings
 from functions.common.quotas import Quotas
 from functions.conversations.settings import Settings as ConversationsSettings
 from functions.persist.entries import Tables
+from infra.config import camel
 from infra.edge_rules import READ_TIMEOUT_S
 from infra.resources import SETTLE_DELAY_S
 from tests.infra.conftest import Stack, synthesised
@@ -21,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("stack")  # one worker synthesises for all
 NAMES = {"ChatStream": "chat_stream", "Persist": "persist", "Conversations": "conversations"}
 VERBS = {
     "ChatStream": {
-        "turns": {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "turns": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "queue": {"sqs:SendMessage"},
         "secret": {"secretsmanager:GetSecretValue"},
     },
@@ -290,6 +293,38 @@ def test_a_secret_that_exists_may_lie_under_a_key_of_the_account_s_own(stack: St
 def test_the_adapter_does_not_wait_for_ever_for_an_application_that_does_not_start(stack: Stack) -> None:
     waits = float(stack.environment("ChatStream")["AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS"])
     assert 10 <= waits < READ_TIMEOUT_S  # longer than Lambda's own 10 s of initialisation; shorter than CloudFront waits
+
+
+# Fixed by the stack: as long as a function can live, and as SQS can delay.
+NO_SETTING = {"settle_delay_s"}
+OTHER_VALUES = {"turn_s": 600, "first_token_s": 500, "stall_s": 200, "reserve_s": 20, "save_s": 14, "receipt_wait_s": 5,
+                "keepalive_s": 8, "checkpoint_s": 2.5, "message_bytes": 1000, "new_bytes": 50_000, "body_bytes": 60_000,
+                "messages": 7, "answer_bytes": 9000, "body_timeout_s": 9, "unasked_bytes": 900}  # fmt: skip
+
+
+def context_key(kind: type[Limits] | type[Timing], name: str) -> str:
+    return camel(name if kind is Timing or name == "body_timeout_s" else f"max_{name}")
+
+
+@pytest.mark.parametrize("kind", [Timing, Limits])
+def test_every_time_and_limit_of_the_process_is_a_setting_of_the_stack(kind: type[Limits] | type[Timing]) -> None:
+    """A model that thinks for minutes before its first word needs one of them, and nobody knows today which is next."""
+    named = {spec.name for spec in fields(kind)} - NO_SETTING
+    assert named <= OTHER_VALUES.keys()
+    stack = synthesised(**{context_key(kind, name): str(OTHER_VALUES[name]) for name in named})
+    settings = ChatSettings.from_env(plain(stack.environment("ChatStream")))
+    found = settings.timing if kind is Timing else settings.limits
+    assert {name: getattr(found, name) for name in named} == {name: OTHER_VALUES[name] for name in named}
+
+
+def test_what_the_stack_sets_by_default_is_the_process_s_own_default(stack: Stack) -> None:
+    settings = ChatSettings.from_env(plain(stack.environment("ChatStream")))
+    assert (settings.timing, settings.limits) == (Timing(), Limits())
+
+
+def test_a_turn_has_no_longer_than_its_function(stack: Stack) -> None:
+    assert stack.function("ChatStream")["Timeout"] >= Timing().turn_s
+    assert stack.function("ChatStream")["Timeout"] <= SETTLE_DELAY_S
 
 
 def test_a_new_revision_of_the_key_publishes_a_new_version(stack: Stack) -> None:

@@ -42,6 +42,13 @@ def test_nobody_signs_themselves_up_and_passwords_are_long(stack: Stack) -> None
     assert pool["UserPoolTier"] == "ESSENTIALS"
 
 
+def test_a_second_factor_is_everybody_s_or_nobody_s(stack: Stack) -> None:
+    """The login page offers none where none is required, so that "optional" means none."""
+    assert stack.one("AWS::Cognito::UserPool")["MfaConfiguration"] != "ON"
+    required = synthesised(requireMfa="true").one("AWS::Cognito::UserPool")
+    assert (required["MfaConfiguration"], required["EnabledMfas"]) == ("ON", ["SOFTWARE_TOKEN_MFA"])
+
+
 def test_the_login_is_the_managed_one(stack: Stack) -> None:
     assert stack.one("AWS::Cognito::UserPoolDomain")["ManagedLoginVersion"] == 2
     assert stack.one("AWS::Cognito::ManagedLoginBranding")["UseCognitoProvidedValues"] is True
@@ -98,7 +105,7 @@ def test_with_a_domain_of_one_s_own_the_client_knows_it_from_the_start() -> None
 
 
 def test_the_login_returns_to_where_the_web_client_waits_for_it() -> None:
-    source = (Path(__file__).parents[2] / "web" / "src" / "core" / "auth.ts").read_text(encoding="utf-8")
+    source = (Path(__file__).parents[2] / "web" / "src" / "core" / "storage.ts").read_text(encoding="utf-8")
     assert f'export const CALLBACK = "{CALLBACK}";' in source
 
 

@@ -181,5 +181,43 @@ def test_a_restored_table_stands_in_for_the_stack_s_own() -> None:
         assert ":table/restored-1" in str(restored.one("AWS::IAM::Policy", f"{function}Role"))
 
 
+QUEUE, DEAD = (f"arn:aws:sqs:us-east-1:111122223333:{name}" for name in ("old-queue", "old-dead"))
+
+
+def test_what_a_stack_that_was_destroyed_has_left_is_used_again() -> None:
+    """Pool, tables and queues: a new pool would give its users other ids, and so nobody's chats would be theirs."""
+    again = synthesised(
+        region="us-east-1",
+        userPoolId="us-east-1_Ab1",
+        conversationsTable="old-conversations",
+        turnsTable="old-turns",
+        queueArn=QUEUE,
+        deadLetterQueueArn=DEAD,
+        modelKeySecret="old-key",
+    )
+    for kind in (TABLE, "AWS::SQS::Queue", "AWS::Cognito::UserPool", "AWS::SecretsManager::Secret"):
+        assert again.of_type(kind) == {}, kind
+    chat, persist = again.environment("ChatStream"), again.environment("Persist")
+    assert (chat["CHAT_TURNS_TABLE"], persist["CHAT_TURNS_TABLE"]) == ("old-turns", "old-turns")
+    assert persist["CHAT_CONVERSATIONS_TABLE"] == "old-conversations"
+    assert "/old-queue" in str(chat["CHAT_QUEUE_URL"])
+    assert again.one("AWS::Lambda::EventSourceMapping")["EventSourceArn"] == QUEUE
+    granted = {name: str(again.one("AWS::IAM::Policy", f"{name}Role")) for name in ("ChatStream", "Persist", "Conversations")}
+    assert QUEUE in granted["ChatStream"]
+    assert QUEUE in granted["Persist"]
+    assert all("table/old-turns" in policy for policy in granted.values())
+    watched = str(again.one("AWS::CloudWatch::Alarm", "WatchDeadLetters")["Dimensions"])
+    assert "old-dead" in watched
+
+
+def test_an_existing_pool_gets_a_client_and_a_login_page_of_this_stack() -> None:
+    again = synthesised(userPoolId="us-east-1_Ab1")
+    for kind in ("UserPoolClient", "UserPoolDomain", "ManagedLoginBranding"):
+        assert again.one(f"AWS::Cognito::{kind}")["UserPoolId"] == "us-east-1_Ab1"
+    env = again.environment("ChatStream")
+    assert str(env["OIDC_ISSUER"]).count("us-east-1_Ab1") == 1
+    assert again.template["Outputs"]["UserPoolId"]["Value"] == "us-east-1_Ab1"
+
+
 def schema(partition_key: str, sort_key: str) -> list[dict[str, str]]:
     return [{"AttributeName": partition_key, "KeyType": "HASH"}, {"AttributeName": sort_key, "KeyType": "RANGE"}]
