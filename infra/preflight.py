@@ -1,7 +1,10 @@
 """Before `make deploy`: a sentence now instead of a trace of the CDK CLI later. Takes the arguments that cdk will get."""
 
 import argparse
+import json
 import sys
+from pathlib import Path
+from typing import Any
 
 from infra.account import check_ready, concurrency_advice, session, told_plainly
 from infra.config import Config, ConfigError
@@ -25,12 +28,16 @@ def region_of(arguments: list[str]) -> str | None:
     return context_of(arguments).get("region") or None
 
 
-def context_of(arguments: list[str]) -> dict[str, str]:
-    """What cdk's own arguments set: `-c region=…`."""
+def context_of(arguments: list[str]) -> dict[str, Any]:
+    """The context as cdk will have it: the files' own, and over it what its arguments set (`-c region=…`)."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-c", "--context", action="append", default=[])
     given, _ = parser.parse_known_args(arguments)
-    return dict(pair.partition("=")[::2] for pair in given.context)
+    found: dict[str, Any] = {}
+    for file in (Path.home() / ".cdk.json", Path("cdk.json")):
+        if file.is_file():
+            found |= json.loads(file.read_text(encoding="utf-8")).get("context", {})
+    return found | dict(pair.partition("=")[::2] for pair in given.context)
 
 
 if __name__ == "__main__":

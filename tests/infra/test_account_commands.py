@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -217,6 +218,16 @@ def test_the_region_is_the_one_that_cdk_is_given() -> None:
     assert preflight.region_of(["-c", "stage=x", "-c", "region=eu-west-1", "--require-approval", "never"]) == "eu-west-1"
     assert preflight.region_of(["--context", "region=eu-west-1"]) == "eu-west-1"
     assert preflight.region_of(["-c", "stage=x"]) is None
+
+
+def test_what_cdk_json_sets_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a pair may stand there, and half in the arguments."""
+    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"oidcIssuer": "https://i.example.com", "region": "eu-west-3"}}))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["-c", "oidcAudience=chat"]
+    assert Config.from_context(preflight.context_of(arguments)).own_provider
+    assert preflight.region_of(arguments) == "eu-west-3"
+    assert preflight.region_of(["-c", "region=us-east-1"]) == "us-east-1"
 
 
 @pytest.fixture
