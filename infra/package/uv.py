@@ -25,7 +25,7 @@ def install(function: str, arch: Arch, target: Path) -> None:
 
 def _requirements(function: str, path: Path) -> Path:
     left_out = [word for name in OF_THE_RUNTIME for word in ("--no-emit-package", name)]
-    run("export", "--quiet", "--frozen", "--no-emit-project", "--no-default-groups", "--group", function, *left_out, "-o", path)
+    run("export", "--quiet", "--frozen", "--only-group", function, *left_out, "-o", path)
     return path
 
 

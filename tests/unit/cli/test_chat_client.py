@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli import chat as client
+from chat_cli import chat as client
 from tests.unit.cli.scripted_api import ScriptedApi, complete, document, frame, problem, scripted_api, start, stream
 
 

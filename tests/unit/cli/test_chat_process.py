@@ -32,7 +32,7 @@ Spawn = Callable[..., subprocess.Popen[bytes]]
 def spawn(api: ScriptedApi, tmp_path: Path) -> Spawn:
     def spawn(*args: str, stdout: int = subprocess.PIPE, url: str = api.url) -> subprocess.Popen[bytes]:
         env = os.environ | {"XDG_STATE_HOME": str(tmp_path), "CHAT_URL": url, "TERM": "xterm", "COLUMNS": "100"}
-        command = [sys.executable, "-c", "from cli import main; main()", *args]
+        command = [sys.executable, "-c", "from chat_cli import main; main()", *args]
         return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE)
 
     return spawn
@@ -84,7 +84,7 @@ def test_ctrl_c_before_there_is_anything_to_stop_leaves_no_trace(tmp_path: Path)
     slow = tmp_path / "typer.py"
     slow.write_text("import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n")
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", "from cli import main; main()", "hello"]
+    command = [sys.executable, "-c", "from chat_cli import main; main()", "hello"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"importing\n"

@@ -68,7 +68,7 @@ def test_every_field_of_the_settings_has_a_known_name() -> None:
 def test_the_code_reads_no_other_names_with_the_prefix() -> None:
     read = {
         node.value
-        for folder in ("functions", "local", "infra", "cli")
+        for folder in ("functions", "local", "infra", "chat_cli")
         for path in (ROOT / folder).rglob("*.py")
         if "node_modules" not in path.parts and path.name != "variables.py"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

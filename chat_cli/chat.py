@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import httpx2
 import typer
 
-from functions.common.ids import new_id
-from functions.common.sse import SSEDecoder
+from chat_cli.ids import new_id
+from chat_cli.sse import SSEDecoder
 
 USAGE: Final = """Chat from the terminal.
 

@@ -1,0 +1,1 @@
+../functions/common/sse.py
