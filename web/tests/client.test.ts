@@ -54,7 +54,7 @@ const answered = (text: string) =>
 
 function shown(client: Client, id = CHAT): Message[] {
   const chat = client.chats.getState().conversations[id] ?? client.drafts.chats.getState().conversations[id];
-  return chat ? visibleBranch(chat.messages, chat.meta.chosen) : [];
+  return chat ? visibleBranch(chat) : [];
 }
 const words = (client: Client, id = CHAT) => shown(client, id).map((message) => `${message.role}: ${message.content}`);
 const draft = (client: Client) => client.drafts.store.getState().current;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Api } from "../src/core/api";
 import { createConversations, UNDO_MS } from "../src/core/conversations";
 import { NOBODY } from "../src/core/kinds";
+import { createOthers, type Others } from "../src/core/others";
 import { ApiError, Unreachable } from "../src/core/problems";
 import { createStorage } from "../src/core/storage";
 import type { Summary } from "../src/core/types";
@@ -18,6 +19,11 @@ const ids = (list: ReturnType<typeof createConversations>) => list.store.getStat
 
 /** A list over pages of a server: the cursor is the number of the next page. */
 function listed(...pages: Summary[][]) {
+  return listedBeside(undefined, ...pages);
+}
+
+/** The same, in a tab that `others` connects with another one. */
+function listedBeside(others: Others | undefined, ...pages: Summary[][]) {
   const calls: string[] = [];
   let workspace: string | null = null;
   const removed: string[] = [];
@@ -30,6 +36,7 @@ function listed(...pages: Summary[][]) {
     },
     remove: vi.fn(async (id: string) => void calls.push(`remove ${id}`)),
     rename: vi.fn(async () => {}),
+    newest: vi.fn(async () => ({})),
   };
   const list = createConversations(
     api as unknown as Api,
@@ -37,6 +44,8 @@ function listed(...pages: Summary[][]) {
     () => workspace,
     (id) => removed.push(id),
     (id) => kept.push(id),
+    undefined,
+    others,
   );
   const become = (next: string) => {
     workspace = next;
@@ -175,4 +184,93 @@ it("shows at once what the last visit saw", async () => {
   const { list } = listed([summary("2")]);
   await list.ensure();
   expect(ids(listed().list)).toEqual(["2"]);
+});
+
+it("asks again when its reader comes back, keeps what was loaded further down, and drops what was deleted elsewhere", async () => {
+  const { list, api, calls } = listed([summary("5"), summary("4")], [summary("3")], [summary("2")]);
+  await list.look();
+  await list.more();
+  expect(ids(list)).toEqual(["5", "4", "3"]);
+  await list.look();
+  expect(calls).toHaveLength(2);
+  vi.advanceTimersByTime(60_000);
+  const before = api.list;
+  api.list = async (asked, cursor) =>
+    cursor ? before(asked, cursor) : { items: [summary("6"), summary("4")], cursor: "1" };
+  await list.look();
+  expect(ids(list)).toEqual(["6", "4", "3"]);
+  await list.more();
+  expect(ids(list)).toEqual(["6", "4", "3", "2"]);
+});
+
+it("goes on showing the list when asking again failed", async () => {
+  const { list, api } = listed([summary("1")]);
+  await list.look();
+  vi.advanceTimersByTime(60_000);
+  api.list = async () => Promise.reject(new Unreachable());
+  await list.look();
+  expect(ids(list)).toEqual(["1"]);
+  expect(list.store.getState().state).toBe("ready");
+});
+
+it("takes a long chat that is being deleted bit by bit for deleted", async () => {
+  const { list, api, kept } = listed([summary("2"), summary("1")]);
+  await list.ensure();
+  let requests = 0;
+  api.remove.mockImplementation(async () => {
+    if (++requests < 20) throw new ApiError(503, "unavailable", "");
+  });
+  api.newest.mockRejectedValue(new ApiError(404, "not_found", ""));
+  list.hide("2");
+  list.settle();
+  await vi.advanceTimersByTimeAsync(300_000);
+  expect(requests).toBe(20);
+  expect([ids(list), kept]).toEqual([["1"], []]);
+});
+
+/** Two tabs of one person: what one tells, the other hears. */
+function tabs(): [Others, Others] {
+  const heard: ((value: unknown) => void)[] = [];
+  const tab = (at: number): Others =>
+    createOthers({
+      tell: (_, value) => heard[1 - at]?.(structuredClone(value)),
+      listen: (_, listener) => {
+        heard[at] = listener;
+      },
+    });
+  return [tab(0), tab(1)];
+}
+
+const dated = (id: string) => summary(id, `2026-01-0${id}T00:00:00.000Z`);
+
+it("tells the other tabs of what is written, renamed, deleted and brought back", async () => {
+  const [one, other] = tabs();
+  const here = listedBeside(one, [dated("2"), dated("1")]);
+  const there = listedBeside(other, [dated("2"), dated("1")]);
+  await Promise.all([here.list.ensure(), there.list.ensure()]);
+  here.list.touch(dated("3"));
+  expect(ids(there.list)).toEqual(["3", "2", "1"]);
+  await here.list.rename("2", "Another title");
+  expect(there.list.store.getState().items[1]?.title).toBe("Another title");
+  here.list.hide("2");
+  expect(ids(there.list)).toEqual(["3", "1"]);
+  here.list.undo();
+  expect(ids(there.list)).toEqual(["3", "2", "1"]);
+  here.list.hide("1");
+  here.list.settle();
+  expect([ids(there.list), there.removed]).toEqual([["3", "2"], ["1"]]);
+  await there.list.refresh();
+  expect(ids(there.list)).toEqual(["3", "2"]);
+});
+
+it("tells nothing to a tab that shows another workspace, and takes in nothing that is no change", async () => {
+  const [one, other] = tabs();
+  const here = listedBeside(one, [dated("1")]);
+  const there = listedBeside(other, []);
+  there.become("team");
+  here.list.touch(dated("3"));
+  expect(ids(there.list)).toEqual([]);
+  one.tell({ workspace: "team", touched: { id: "x" } } as unknown as Parameters<Others["tell"]>[0]);
+  one.tell(null as unknown as Parameters<Others["tell"]>[0]);
+  expect(ids(there.list)).toEqual([]);
 });

@@ -32,6 +32,46 @@ beforeEach(() => {
   vi.stubGlobal("matchMedia", () => ({ matches: false }));
 });
 
+/** The page with an answer under way below so many messages; returns what a token does. */
+function answering(above: number, id: string): () => void {
+  const client = createClient();
+  const before = Array.from({ length: above }, (_, index) =>
+    message(`${id}${index}`, index ? `${id}${index - 1}` : null, { role: index % 2 ? "assistant" : "user" }),
+  );
+  const answer = message(`${id}a`, before.at(-1)?.id ?? null, {
+    role: "assistant",
+    content: "It",
+    status: "streaming",
+  });
+  client.chats.getState().setConversation(id, conversation(id, [...before, answer]));
+  client.chats.getState().startStreaming(id, answer.id);
+  render(
+    <ClientProvider value={client}>
+      <MemoryRouter initialEntries={[`/chat/${id}`]}>
+        <Layout />
+      </MemoryRouter>
+    </ClientProvider>,
+  );
+  return () => act(() => client.chats.getState().appendStream(id, answer.id, " word"));
+}
+
+it("costs a word of an answer no more below a thousand messages than in an empty chat", () => {
+  const empty = answering(2, "e");
+  const long = answering(1_000, "l");
+  const least = { empty: Number.POSITIVE_INFINITY, long: Number.POSITIVE_INFINITY };
+  const measure = (name: keyof typeof least, token: () => void) => {
+    const began = performance.now();
+    token();
+    least[name] = Math.min(least[name], performance.now() - began);
+  };
+  // In turns, and the least of many: what else the machine does counts for neither.
+  for (let round = 0; round < 300; round++) {
+    measure("empty", empty);
+    measure("long", long);
+  }
+  expect(least.long / least.empty).toBeLessThanOrEqual(1.3);
+}, 60_000);
+
 it("renders the text of the answer and nothing else", () => {
   const hook = (globalThis as { __REACT_DEVTOOLS_GLOBAL_HOOK__?: { onCommitFiberRoot: unknown } })
     .__REACT_DEVTOOLS_GLOBAL_HOOK__;

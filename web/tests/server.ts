@@ -8,6 +8,7 @@ import type { ChatBody } from "../src/core/types";
 export interface Asked {
   method: string;
   path: string;
+  query: URLSearchParams;
   body: ChatBody | null;
   headers: IncomingHttpHeaders;
   /** The body as it came. */
@@ -33,7 +34,8 @@ export async function startServer(): Promise<Server> {
     const path = (request.url ?? "").replace(/\?.*/, "");
     const raw = await bodyOf(request);
     const body = raw.length ? (JSON.parse(raw.toString()) as ChatBody) : null;
-    const one: Asked = { method: request.method ?? "", path, body, headers: request.headers, raw };
+    const query = new URLSearchParams((request.url ?? "").split("?")[1]);
+    const one: Asked = { method: request.method ?? "", path, query, body, headers: request.headers, raw };
     asked.push(one);
     const rule = rules.find((known) => known.request.test(`${one.method} ${path}`));
     if (rule) rule.answer(response, one);

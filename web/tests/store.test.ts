@@ -43,7 +43,7 @@ it("ignores words for a conversation that is gone", () => {
 it("shows a message that was just added, whatever its siblings", () => {
   const { chats, chat } = streaming();
   chats.getState().addOptimisticMessage("c", message("q2", null));
-  expect(visibleBranch(chat()?.messages ?? [], chat()?.meta.chosen).map((one) => one.id)).toEqual(["q2"]);
+  expect(visibleBranch(chat() ?? conversation("", [])).map((one) => one.id)).toEqual(["q2"]);
 });
 
 it("adds a message once", () => {

@@ -82,7 +82,65 @@ def test_regenerating_gives_a_second_version_of_the_answer(open_window: Open, mo
     window.press("Previous version")
     expect(window.answers.last).to_have_text("Something.")
     window.page.reload()
-    expect(window.page.get_by_text("2 / 2")).to_be_visible()
+    expect(window.answers.last).to_have_text("Something.")
+    expect(window.page.get_by_text("1 / 2")).to_be_visible()
+
+
+def test_what_was_written_in_the_first_version_is_shown_again_with_and_without_a_memory_of_it(
+    open_window: Open, model: ScriptedModel
+) -> None:
+    window = stored_chat(open_window, model, "Say something", "Something.")
+    answers(model, "Something else.")
+    window.press("Regenerate")
+    expect(window.answers.last).to_have_text("Something else.")
+    window.until_over()
+    window.press("Previous version")
+    for number in range(3):
+        answers(model, f"Answer {number}.")
+        window.say(f"Question {number}")
+        expect(window.answers.last).to_have_text(f"Answer {number}.")
+        window.until_over()
+    path = window.path
+    for forget in ("() => {}", "() => localStorage.clear()"):
+        window.run(forget)
+        window.page.reload()
+        expect(window.answers.last).to_have_text("Answer 2.")
+    answers(model, "After all.")
+    window.say("And on")
+    expect(window.answers.last).to_have_text("After all.")
+    assert "Question 2" in json.dumps(model.requests[-1].body), "the model is asked the branch on screen"
+    assert window.path == path
+
+
+def test_another_tabs_chats_titles_and_deletions_appear_without_a_reload(open_window: Open, model: ScriptedModel) -> None:
+    there = open_window()
+    here = stored_chat(open_window, model, "Written elsewhere", "Fine.")
+    link = there.chats.get_by_role("link", name="Written elsewhere")
+    expect(link).to_be_visible()
+    link.click()
+    expect(there.answers.last).to_have_text("Fine.")
+
+    answers(model, "More of it.")
+    here.say("Go on")
+    expect(there.answers.last).to_have_text("More of it.")
+
+    here.chats.get_by_role("button", name=re.compile("Actions for")).first.click()
+    here.page.get_by_role("menuitem", name="Rename").click()
+    here.page.get_by_role("textbox", name="New title").fill("Called otherwise")
+    here.page.get_by_role("textbox", name="New title").press("Enter")
+    expect(there.chats.get_by_role("link", name="Called otherwise")).to_be_visible()
+    expect(there.page.get_by_role("heading", level=1)).to_have_text("Called otherwise")
+
+    here.chats.get_by_role("button", name=re.compile("Actions for")).first.click()
+    here.page.get_by_role("menuitem", name="Delete").click()
+    expect(there.chats.get_by_role("link", name="Called otherwise")).to_have_count(0)
+
+
+def test_a_fresh_visit_lists_the_chats_by_itself(open_window: Open, model: ScriptedModel) -> None:
+    window = stored_chat(open_window, model, "In the list", "Fine.")
+    window.run("() => localStorage.clear()")
+    window.open("/new")
+    expect(window.chats.get_by_role("link", name="In the list")).to_be_visible()
 
 
 def test_copying_takes_the_markdown(open_window: Open, model: ScriptedModel) -> None:

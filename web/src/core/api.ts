@@ -3,6 +3,8 @@
 import { ApiError, problemOf, Unreachable } from "./problems";
 import type { AuthConfig, Bud, ChatBody, ConversationMeta, Message, Summary, TurnError } from "./types";
 
+const PAGE = 50; // messages: some screens full, and one answer of the server
+
 /** Where the token comes from. `renew` says whether another try with a new token is worth it. */
 export interface Tokens {
   current: () => Promise<string | null>;
@@ -13,6 +15,15 @@ export interface ConversationPage extends Summary {
   workspaceId: string;
   messages: Message[];
   cursor?: string;
+  asOf?: string;
+}
+
+/** Some messages of a conversation. `cursor` leads to older ones; changes after it are asked for with `asOf`. */
+export interface Part {
+  meta: ConversationMeta;
+  messages: Message[];
+  cursor?: string;
+  asOf?: string;
 }
 
 export interface TurnState {
@@ -86,6 +97,20 @@ export function createApi(tokens: Tokens, base = "", over?: AbortSignal) {
     return response;
   }
 
+  /** All pages of a listing of messages as one. */
+  async function pages(id: string, asked: Record<string, string>): Promise<ConversationPage> {
+    const query = new URLSearchParams({ ...asked, limit: "500" });
+    const whole = await json<ConversationPage>(`${at(id)}?${query}`);
+    for (let { cursor } = whole; cursor; ) {
+      query.set("cursor", cursor);
+      const page = await json<ConversationPage>(`${at(id)}?${query}`);
+      whole.messages.push(...page.messages);
+      cursor = page.cursor;
+    }
+    delete whole.cursor;
+    return whole;
+  }
+
   const at = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
   return {
     config: () => json<{ version: string; auth: AuthConfig | null }>("/api/config"),
@@ -102,25 +127,39 @@ export function createApi(tokens: Tokens, base = "", over?: AbortSignal) {
       if (cursor) query.set("cursor", cursor);
       return json<{ items: Summary[]; cursor?: string }>(`/api/conversations?${query}`);
     },
-    /** The conversation with all of its messages, however many pages they take. */
-    conversation: async (id: string) => {
-      const whole = await json<ConversationPage>(`${at(id)}?limit=500`);
-      for (let cursor = whole.cursor; cursor; ) {
-        const page = await json<ConversationPage>(`${at(id)}?limit=500&cursor=${encodeURIComponent(cursor)}`);
-        whole.messages.push(...page.messages);
-        cursor = page.cursor;
-      }
-      return toConversation(whole);
+    /** The newest page of a branch: of the one with the newest leaf, or of the one through a message; or the page behind a cursor. */
+    newest: async (
+      id: string,
+      from: { through?: string | undefined; cursor?: string | undefined } = {},
+    ): Promise<Part> => {
+      const query = new URLSearchParams({ order: "newest", limit: String(PAGE) });
+      for (const [name, value] of Object.entries(from)) if (value) query.set(name, value);
+      return toPart(await json<ConversationPage>(`${at(id)}?${query}`));
     },
+    /** What has changed on any branch after `since`. */
+    changes: async (id: string, since: string): Promise<Part> => toPart(await pages(id, { since })),
+    /** The conversation with all of its messages, however many pages they take. */
+    conversation: async (id: string): Promise<Part> => toPart(await pages(id, {})),
     rename: (id: string, title: string) => json<Summary>(at(id), { method: "PATCH", body: { title } }),
     remove: (id: string, keepalive = false) => ask(at(id), { method: "DELETE", keepalive }),
-    export: async (id: string) => (await ask(`${at(id)}/export`)).blob(),
+    /** One document; page by page where it does not fit one answer. */
+    export: async (id: string): Promise<Blob> => {
+      try {
+        return await (await ask(`${at(id)}/export`)).blob();
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 413) throw error;
+        const { cursor: _, asOf: __, ...document } = await pages(id, {});
+        return new Blob([JSON.stringify(document)], { type: "application/json" });
+      }
+    },
   };
 }
 
-function toConversation(page: ConversationPage): { meta: ConversationMeta; messages: Message[] } {
-  const { title, workspaceId, budId, model, createdAt, updatedAt } = page;
+function toPart(page: ConversationPage): Part {
+  const { title, workspaceId, budId, model, createdAt, updatedAt, cursor, asOf } = page;
   return {
+    ...(cursor ? { cursor } : {}),
+    ...(asOf ? { asOf } : {}),
     meta: { title, workspaceId, budId, model, createdAt, updatedAt },
     messages: page.messages.map((message) => {
       const { error, ...rest } = message as unknown as Omit<Message, "error"> & { error?: string };

@@ -9,6 +9,7 @@ import type { Outbox } from "./outbox";
 import { nextAttempt } from "./pause";
 import type { Places } from "./places";
 import { ApiError } from "./problems";
+import type { Reading } from "./reading";
 import type { Saving } from "./saving";
 import { lastSaved, messageOf, unsavedEnd, visibleBranch } from "./tree";
 import type { Home, Turns } from "./turns";
@@ -25,9 +26,10 @@ interface Parts {
   list: Conversations;
   outbox: Outbox;
   saving: Saving;
+  reading: Reading;
 }
 
-export function createAsking({ api, drafts, places, turns, list, outbox, saving }: Parts) {
+export function createAsking({ api, drafts, places, turns, list, outbox, saving, reading }: Parts) {
   const { homeOf, chatIn, isDraft, conversationIdOf } = places;
 
   /** Shows the question and a place for its answer, then asks. */
@@ -54,6 +56,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving 
     if (draftId) for (const { id } of chat.messages) if (id !== turnId) void outbox.remove(id);
     if (!conversationId) return;
     list.keep(conversationId);
+    reading.note(conversationId);
     saving.touch(conversationId, chat);
   }
 
@@ -69,7 +72,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving 
    * for good is not taken along: everything that followed it would be refused, too. It stays as another version.
    */
   function leafOf(home: Home, chat: Conversation): string | null {
-    const last = visibleBranch(chat.messages, chat.meta.chosen).at(-1);
+    const last = visibleBranch(chat).at(-1);
     if (!last?.unsaved || last.role !== "assistant" || !last.parentId) return last?.id ?? null;
     const { addOptimisticMessage, removeMessages } = home.chats.getState();
     void outbox.remove(last.id);

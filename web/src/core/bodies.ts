@@ -1,8 +1,12 @@
 // From messages on screen to the body of a POST.
 
 import { cut, fits } from "./cutting";
-import { pathTo } from "./tree";
-import type { ChatBody, Conversation } from "./types";
+import { depthOf, orderKey, pathTo } from "./tree";
+import type { ChatBody, Conversation, Message } from "./types";
+
+// A branch has no end, a request has (500 messages, 4 MiB): of a long one the newest part goes out.
+const MOST_MESSAGES = 200;
+const MOST_BYTES = 2 * 1024 * 1024;
 
 /**
  * The turn that answers `questionId`. `storedId` is the last message of the branch that the server has; the ones after it
@@ -15,9 +19,36 @@ export function bodyOf(chat: Conversation, turnId: string, questionId: string, s
     ...(workspaceId ? { workspaceId } : {}),
     budId,
     ...(model ? { model } : {}),
-    messages: pathTo(chat.messages, questionId).map(({ id, role, content }) => ({ id, role, content })),
+    messages: newestPart(pathTo(chat.messages, questionId), storedId),
     parentId: storedId,
   };
+}
+
+/** The branch, or its newest part: every new message, and as many of the stored ones before them as fit. */
+function newestPart(path: readonly Message[], storedId: string | null): ChatBody["messages"] {
+  const stored = path.findIndex((message) => message.id === storedId);
+  let start = path.length;
+  let room = MOST_BYTES;
+  while (start > 0 && (start > stored || (path.length - start < MOST_MESSAGES && room > 0))) {
+    start--;
+    room -= sizeOf(path[start]?.content ?? "");
+  }
+  const first = depthOf(path);
+  const isWhole = start === 0 && (first === 0 || first === null);
+  return path.slice(start).map(({ id, role, content }, index) => {
+    const at = start + index;
+    return {
+      id,
+      role,
+      content,
+      ...(isWhole || first === null || at > stored ? {} : { orderKey: orderKey(first + at) }),
+    };
+  });
+}
+
+/** The bytes a text takes in a body, about. */
+function sizeOf(text: string): number {
+  return new TextEncoder().encode(JSON.stringify(text)).length;
 }
 
 const TITLE_CHARS = 80;

@@ -8,16 +8,20 @@ import { type Auth, createAuth } from "./auth";
 import { createConversations } from "./conversations";
 import { createDrafts, isUntouched } from "./drafts";
 import { KINDS, NOBODY } from "./kinds";
+import { createLastRead } from "./lastRead";
+import { createOthers } from "./others";
 import { createOutbox } from "./outbox";
 import { createPlaces } from "./places";
 import { createReach } from "./reach";
+import { createReading } from "./reading";
 import { createResuming } from "./resuming";
 import { createSaving } from "./saving";
 import { createStorage } from "./storage";
 import { createChats } from "./store";
 import { createTabs } from "./tabs";
 import { createTexts } from "./texts";
-import { createTurns, type Turns } from "./turns";
+import { messageOf } from "./tree";
+import { createTurns, type Home, type Turns } from "./turns";
 
 const LOCAL_USER = "local"; // whom the server sees where nobody signs in
 
@@ -37,6 +41,7 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
   const records = storage.of(owner);
   const api: Api = createApi(auth.tokens, "", over);
   const tabs = createTabs(session, over);
+  const others = createOthers(tabs);
   const outbox = createOutbox(records);
   const newChat = records.slot(KINDS.newChat);
   const lastWorkspace = records.slot(KINDS.workspace);
@@ -55,8 +60,9 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
     const chat = home && places.chatIn(home);
     return chat ? named(chat.meta.workspaceId) : chosenWorkspace();
   });
+  const reading = createReading({ api, chats, memory: createLastRead(records.slot(KINDS.branches)) });
   const assistants = createAssistants(api, drafts, records);
-  const list = createConversations(api, records, chosenWorkspace, forget, (id) => void resuming.open(id), over);
+  const list = createConversations(api, records, chosenWorkspace, forget, (id) => void resuming.open(id), over, others);
   const saving = createSaving({
     api,
     chats,
@@ -69,6 +75,8 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
     newChat,
     isHere,
     turns: (): Turns => turns,
+    reading,
+    onSaved: (id) => others.tell({ workspace: chosenWorkspace(), answered: id }),
     over,
   });
   const reach = createReach(over);
@@ -76,8 +84,13 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
   const nobodys = session
     ? { newChat: storage.of(NOBODY).slot(KINDS.newChat), outbox: createOutbox(storage.of(NOBODY)) }
     : null;
-  const resuming = createResuming({ api, chats, drafts, turns, outbox, saving, newChat, nobodys, over });
-  const asking = createAsking({ api, drafts, places, turns, list, outbox, saving });
+  const resuming = createResuming({ chats, drafts, turns, outbox, saving, reading, newChat, nobodys, over });
+  const asking = createAsking({ api, drafts, places, turns, list, outbox, saving, reading });
+
+  others.listen(({ renamed, answered }) => {
+    if (renamed) call(renamed.id, renamed.title);
+    if (answered && chats.getState().conversations[answered]) void resuming.refresh(answered);
+  });
 
   /** The conversation was deleted: nothing of it stays here. */
   function forget(id: string): void {
@@ -86,6 +99,7 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
       if (message.unsaved) void outbox.remove(message.id);
     }
     chats.getState().removeConversation(id);
+    reading.forget(id);
     resuming.close(id);
   }
 
@@ -148,6 +162,14 @@ export function createClient(storage = createStorage(), auth: Auth = createAuth(
     opening: resuming.opening,
     open: resuming.open,
     refresh: resuming.refresh,
+    /** Reads the messages above the first one on screen. */
+    older: reading.older,
+    /** Shows another version of a message, `beside` being the one on screen. Throws what the API throws. */
+    showVersion: async (home: Home, messageId: string, beside: string): Promise<void> => {
+      if (home.chats === chats) return reading.show(home.id, messageId, beside);
+      const message = messageOf(places.chatIn(home)?.messages ?? [], messageId);
+      if (message) home.chats.getState().choose(home.id, message);
+    },
     ...asking,
 
     /** Takes up what earlier visits left. */

@@ -77,7 +77,7 @@ const conversation: v.GenericSchema<unknown, Conversation> = v.object({
   }),
 });
 
-const summary: v.GenericSchema<unknown, Summary> = v.object({
+export const summary: v.GenericSchema<unknown, Summary> = v.object({
   id,
   title: v.string(),
   budId: v.string(),
@@ -100,7 +100,7 @@ const body: v.GenericSchema<unknown, ChatBody> = v.object({
   workspaceId: v.exactOptional(v.string()),
   budId: v.string(),
   model: v.exactOptional(v.string()),
-  messages: v.array(v.object({ id, role, content: v.string() })),
+  messages: v.array(v.object({ id, role, content: v.string(), orderKey: v.exactOptional(v.string()) })),
   parentId: orNull(id),
 });
 
@@ -165,6 +165,14 @@ export const KINDS = {
     scope: "owner",
     version: 1,
     schema: v.object({ draft: conversation, turnId: orNull(id) }),
+  }),
+  /** Which branch of each chat was read last. */
+  branches: kind({
+    name: "branches",
+    area: "local",
+    scope: "owner",
+    version: 1,
+    schema: v.array(v.tuple([id, v.pipe(v.string(), v.regex(/^\d{6}:[a-f\d-]{36}$/))])),
   }),
   /** What is half written, by its place. */
   text: kind({ name: "text", area: "session", scope: "workspace", version: 1, schema: v.string() }),

@@ -1,13 +1,13 @@
 // Opening a chat, and taking up what an earlier visit left: the answer on /new, and all that the outbox holds.
 
 import { createStore } from "zustand/vanilla";
-import type { Api } from "./api";
 import { bodyOf, titleOf } from "./bodies";
 import type { Drafts, NewChat } from "./drafts";
 import { newId } from "./ids";
 import type { Outbox, OutboxEntry } from "./outbox";
 import { backoff, pause } from "./pause";
 import { ApiError } from "./problems";
+import { hanging, type Reading } from "./reading";
 import type { Saving } from "./saving";
 import type { Slot } from "./storage";
 import type { Chats } from "./store";
@@ -23,12 +23,12 @@ const FRESH_MS = 24 * 3_600_000;
 export type Opening = "loading" | "missing" | "failed";
 
 interface Parts {
-  api: Api;
   chats: Chats;
   drafts: Drafts;
   turns: Turns;
   outbox: Outbox;
   saving: Saving;
+  reading: Reading;
   newChat: Slot<NewChat>;
   /** What was kept before anyone signed in; null where nobody does. */
   nobodys: { newChat: Slot<NewChat>; outbox: Outbox } | null;
@@ -36,7 +36,7 @@ interface Parts {
 }
 
 export function createResuming(parts: Parts) {
-  const { api, chats, drafts, turns, outbox, saving, newChat, nobodys, over } = parts;
+  const { chats, drafts, turns, outbox, saving, reading, newChat, nobodys, over } = parts;
   /** The conversations that are not in the store, and why. */
   const opening = createStore<Record<string, Opening>>()(() => ({}));
 
@@ -70,8 +70,11 @@ export function createResuming(parts: Parts) {
   }
 
   async function load(id: string, signal: AbortSignal): Promise<void> {
-    const { meta, messages } = await api.conversation(id);
-    const held = (await outbox.all()).filter((entry) => entry.conversationId === id);
+    const [newest, all] = await Promise.all([reading.first(id), outbox.all()]);
+    const held = all.filter((entry) => entry.conversationId === id);
+    signal.throwIfAborted();
+    const hangs = ({ messages: [top] }: OutboxEntry) => top?.parentId && !messageOf(newest.messages, top.parentId);
+    const { meta, messages, cursor } = held.some(hangs) ? await reading.whole(id) : newest;
     signal.throwIfAborted();
     const isStored = ({ turnId }: OutboxEntry) => {
       const answer = messageOf(messages, turnId);
@@ -81,8 +84,12 @@ export function createResuming(parts: Parts) {
     const entries = held.filter((entry) => !isStored(entry));
     const merged = [...messages];
     for (const message of entries.flatMap(shownOf)) if (!messageOf(merged, message.id)) merged.push(message);
+    const older = newest.messages === messages ? hanging(messages, messages.at(-1), cursor) : undefined;
     if (!chats.getState().conversations[id])
-      chats.getState().setConversation(id, { id, messages: [...merged], isStreaming: false, meta });
+      chats
+        .getState()
+        .setConversation(id, { id, messages: [...merged], isStreaming: false, meta, ...(older ? { older } : {}) });
+    reading.note(id);
     for (const message of merged) if (isUnderWay(message)) follow(id, message.id, entries);
     const { [id]: _, ...others } = opening.getState();
     opening.setState(others, true);
@@ -90,15 +97,8 @@ export function createResuming(parts: Parts) {
 
   /** Adds what other tabs and devices have written to a chat that is shown, so that the next message follows it. */
   async function refresh(id: string): Promise<void> {
-    const before = chats.getState().conversations[id];
-    if (!before || before.isStreaming) return;
-    const messages = await api.conversation(id).then(
-      (stored) => stored.messages.filter((message) => !messageOf(before.messages, message.id)),
-      () => [], // a message asked for now says what is wrong, if something is
-    );
-    // What was asked here meanwhile is not overruled.
-    if (!messages.length || chats.getState().conversations[id] !== before) return;
-    chats.getState().setConversation(id, { ...before, messages: [...before.messages, ...messages] });
+    if (chats.getState().conversations[id]?.isStreaming !== false) return;
+    const messages = await reading.changes(id).catch(() => []); // a message asked for now says what is wrong, if something is
     for (const message of messages) if (isUnderWay(message)) follow(id, message.id, []);
   }
 

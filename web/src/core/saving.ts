@@ -10,6 +10,7 @@ import type { Outbox } from "./outbox";
 import { backoff, pause } from "./pause";
 import type { Places } from "./places";
 import { ApiError } from "./problems";
+import type { Reading } from "./reading";
 import type { Slot } from "./storage";
 import type { Chats } from "./store";
 import type { Texts } from "./texts";
@@ -35,11 +36,29 @@ interface Parts {
   /** Whether it is the workspace that the list shows. */
   isHere: (workspaceId: string | null) => boolean;
   turns: () => Turns;
+  reading: Reading;
+  /** A turn of the chat is stored, or will be. */
+  onSaved: (conversationId: string) => void;
   over: AbortSignal;
 }
 
 export function createSaving(parts: Parts) {
-  const { api, chats, drafts, places, assistants, list, outbox, written, newChat, isHere, turns, over } = parts;
+  const {
+    api,
+    chats,
+    drafts,
+    places,
+    assistants,
+    list,
+    outbox,
+    written,
+    newChat,
+    isHere,
+    turns,
+    reading,
+    onSaved,
+    over,
+  } = parts;
   const { homeWith, chatIn, isDraft, conversationIdOf } = places;
   /** New chats whose answer is here and whose conversation is still awaited. */
   const store = createStore<Record<string, true>>()(() => ({}));
@@ -81,6 +100,9 @@ export function createSaving(parts: Parts) {
     const messages = (home && chatIn(home)?.messages) ?? [];
     const saved = pathTo(messages, turnId).map((message) => message.id);
     if (home) home.chats.getState().markSaved(home.id, saved);
+    if (home?.chats === chats) reading.note(home.id);
+    const conversationId = home && conversationIdOf(home);
+    if (conversationId) onSaved(conversationId);
     void outbox.remove(turnId);
   }
 

@@ -33,6 +33,8 @@ export interface Message {
   finishReason?: string;
   error?: TurnError;
   unsaved?: true;
+  /** The ids of all versions of it, this one included, as the server has them; not all of them need be here. */
+  siblings?: readonly string[];
 }
 
 /** `chosen` names, for a message with several replies (or "" for the roots), the one that is shown. */
@@ -46,11 +48,13 @@ export interface ConversationMeta {
   chosen?: Readonly<Record<string, string>>;
 }
 
+/** `older` is there when the branch on screen does not reach its root: it hangs from the message `above`; `cursor` leads there. */
 export interface Conversation {
   id: string;
   messages: Message[];
   isStreaming: boolean;
   streamingMessageId?: string;
+  older?: { above: string; cursor?: string };
   meta: ConversationMeta;
 }
 
@@ -86,6 +90,6 @@ export interface ChatBody {
   workspaceId?: string;
   budId: string;
   model?: string;
-  messages: { id: string; role: Role; content: string }[];
+  messages: { id: string; role: Role; content: string; orderKey?: string }[];
   parentId: string | null;
 }

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { Home } from "../core/turns";
 import { strings } from "../strings";
+import { useMessage } from "./feed";
 
 const SAID: Record<string, string> = {
   streaming: strings.announceStart,
@@ -13,18 +14,18 @@ const SAID: Record<string, string> = {
   interrupted: strings.announceFailed,
 };
 
-export function Announcer({ home, status }: { home: Home; status: (home: Home) => string | undefined }) {
+/** `id` is the last message on screen. */
+export function Announcer({ home, id }: { home: Home; id: string }) {
   const [said, setSaid] = useState("");
-  const before = useRef(status(home));
+  const status = useMessage(home, id, (message) =>
+    message?.role === "assistant" && message.parentId ? message.status : undefined,
+  );
+  const before = useRef(status);
   useEffect(() => {
-    const look = () => {
-      const now = status(home);
-      if (now === before.current) return;
-      before.current = now;
-      setSaid((now && SAID[now]) ?? "");
-    };
-    return home.chats.subscribe(look);
-  }, [home, status]);
+    if (status === before.current) return;
+    before.current = status;
+    setSaid((status && SAID[status]) ?? "");
+  }, [status]);
   return (
     <p className="hidden" aria-live="polite">
       {said}

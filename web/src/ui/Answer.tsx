@@ -5,7 +5,7 @@ import { useStore } from "zustand";
 import { loaded, StreamedMarkdown } from "../core/markdown";
 import type { Home } from "../core/turns";
 import { strings } from "../strings";
-import { useMessage } from "./context";
+import { useMessage } from "./feed";
 import { Icon } from "./icons";
 import { renderBlocks } from "./markdown";
 

@@ -2,22 +2,25 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useStore } from "zustand";
-import { messageOf, visibleBranch } from "../core/tree";
+import { visibleBranch } from "../core/tree";
 import type { Home, Running } from "../core/turns";
 import { strings } from "../strings";
 import { Announcer } from "./Announcer";
 import { Composer } from "./Composer";
-import { useBranch, useChat, useClient } from "./context";
+import { useChat, useClient } from "./context";
+import { Earlier } from "./Earlier";
+import { useBranch, useTop } from "./feed";
 import { focusChat } from "./focus";
 import { Icon } from "./icons";
 import { keyOf } from "./keys";
 import { MessageItem } from "./MessageItem";
-import { useStickToEnd } from "./useStickToEnd";
+import { useKeepPlace, useStickToEnd } from "./useStickToEnd";
 import { placeOfEdit } from "./written";
 
 export function ChatInterface({ home }: { home: Home }) {
   const client = useClient();
   const ids = useBranch(home);
+  const top = useTop(home);
   const streamingId = useChat(home, (chat) => (chat?.isStreaming ? chat.streamingMessageId : undefined));
   const phase = useStore(client.turns.running, (running) => (streamingId ? running[streamingId]?.phase : undefined));
   const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
@@ -25,6 +28,7 @@ export function ChatInterface({ home }: { home: Home }) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLOListElement>(null);
   const { away, toEnd, letGo } = useStickToEnd(scroller, content);
+  useKeepPlace(scroller, ids);
   const streaming = streamingId !== undefined;
 
   const stop = useCallback(() => {
@@ -41,7 +45,7 @@ export function ChatInterface({ home }: { home: Home }) {
 
   const editLast = () => {
     const chat = home.chats.getState().conversations[home.id];
-    const last = chat && visibleBranch(chat.messages, chat.meta.chosen).findLast((message) => message.role === "user");
+    const last = chat && visibleBranch(chat).findLast((message) => message.role === "user");
     if (last && !streaming) onEdit(last.id);
   };
   const onEdit = useCallback(
@@ -58,9 +62,8 @@ export function ChatInterface({ home }: { home: Home }) {
       <div className="scroller" ref={scroller}>
         {isNew && <img className="mark" src="/icon.svg" alt="" width="44" height="44" />}
         <ol className="messages" ref={content}>
-          {ids.map((id) => (
-            <MessageItem key={id} home={home} id={id} isEdited={edited === id} onEdit={onEdit} />
-          ))}
+          {ids[0] !== undefined && <Earlier key={ids[0]} home={home} scroller={scroller} />}
+          <Group home={home} ids={ids} top={top} size={GROUPS} edited={edited} onEdit={onEdit} />
         </ol>
       </div>
       <div className="foot">
@@ -80,16 +83,42 @@ export function ChatInterface({ home }: { home: Home }) {
           onEditLast={editLast}
         />
       </div>
-      <Announcer home={home} status={lastStatus} />
+      <Announcer home={home} id={ids.at(-1) ?? ""} />
     </div>
   );
 }
 
-const lastStatus = (home: Home): string | undefined => {
-  const chat = home.chats.getState().conversations[home.id];
-  const last = chat && visibleBranch(chat.messages, chat.meta.chosen).at(-1);
-  return last?.role === "assistant" && last.parentId ? messageOf(chat?.messages ?? [], last.id)?.status : undefined;
-};
+const GROUP = 8;
+const GROUPS = GROUP ** 3;
+
+interface GroupProps {
+  home: Home;
+  ids: string[];
+  /** The depth in the tree of the first of them. */
+  top: number;
+  size: number;
+  edited: string | null;
+  onEdit: (id: string | null) => void;
+}
+
+/**
+ * Messages in groups of groups, with nothing around any of them in the page. React visits all children of whatever lies above a
+ * change, so no part of the way to a word may have many. A message keeps its groups, for they go by depth, also when others come in
+ * above it.
+ */
+function Group({ home, ids, top, size, edited, onEdit }: GroupProps) {
+  if (size < GROUP)
+    return ids.map((id) => <MessageItem key={id} home={home} id={id} isEdited={edited === id} onEdit={onEdit} />);
+  const groups = [];
+  for (let start = 0; start < ids.length; ) {
+    const name = Math.floor((top + start) / size);
+    const end = (name + 1) * size - top;
+    const of = { home, ids: ids.slice(start, end), top: top + start, size: size / GROUP, edited, onEdit };
+    groups.push(<Group key={name} {...of} />);
+    start = end;
+  }
+  return groups;
+}
 
 function StatusLine({ phase }: { phase: Running["phase"] | undefined }) {
   const client = useClient();

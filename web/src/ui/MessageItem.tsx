@@ -3,15 +3,15 @@
 import { memo, type ReactNode } from "react";
 import { flushSync } from "react-dom";
 import { useStore } from "zustand";
-import { useShallow } from "zustand/react/shallow";
 import { messageOf } from "../core/tree";
 import type { Home } from "../core/turns";
 import type { Status } from "../core/types";
 import { strings } from "../strings";
 import { AnswerText, Reasoning } from "./Answer";
 import { CopyButton } from "./CopyButton";
-import { useChat, useClient, useMessage, useVersions } from "./context";
+import { useClient } from "./context";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { useBusy, useMessage, useVersions } from "./feed";
 import { passesFocus } from "./focus";
 import { Icon } from "./icons";
 import { MessageEditor } from "./MessageEditor";
@@ -40,7 +40,7 @@ export const MessageItem = memo(function MessageItem(props: Props) {
 function Question({ home, id, isEdited, onEdit }: Props) {
   const client = useClient();
   const content = useMessage(home, id, (message) => message?.content ?? "");
-  const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  const busy = useBusy(home);
   const saving = useStore(client.saving, (saving) => saving[home.id] ?? false);
   if (isEdited) {
     const save = (text: string) => client.edit(home.id, id, text);
@@ -79,7 +79,7 @@ function Answer({ home, id }: Props) {
   );
   const isEmpty = useMessage(home, id, (message) => !message?.content);
   const hasParent = useMessage(home, id, (message) => message?.parentId != null);
-  const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  const busy = useBusy(home);
   const text = () => messageOf(home.chats.getState().conversations[home.id]?.messages ?? [], id)?.content ?? "";
   return (
     <>
@@ -125,14 +125,9 @@ const hasFailed = (status: Status | undefined): boolean => status === "failed" |
 /** How the answer ended, when it did not simply end, and the way on. */
 function Outcome({ home, id }: { home: Home; id: string }) {
   const client = useClient();
-  const { status, error } = useStore(
-    home.chats,
-    useShallow((state) => {
-      const message = messageOf(state.conversations[home.id]?.messages ?? [], id);
-      return { status: message?.status, error: message?.error };
-    }),
-  );
-  const busy = useChat(home, (chat) => chat?.isStreaming ?? false);
+  const status = useMessage(home, id, (message) => message?.status);
+  const error = useMessage(home, id, (message) => message?.error);
+  const busy = useBusy(home);
   if (status === "stopped") return <p className="note">{strings.stopped}</p>;
   if (status === "truncated") return <p className="note">{strings.truncated}</p>;
   if (!hasFailed(status)) return null;
@@ -168,16 +163,22 @@ function Actions({ home, id, children }: { home: Home; id: string; children: Rea
 }
 
 function Versions({ home, id }: { home: Home; id: string }) {
+  const client = useClient();
   const versions = useVersions(home, id);
   if (versions.length < 2) return null;
   const index = versions.indexOf(id);
-  const step = (by: number, label: string) => {
-    const { conversations, choose } = home.chats.getState();
-    const message = messageOf(conversations[home.id]?.messages ?? [], versions[index + by] ?? "");
-    if (!message) return;
-    flushSync(() => choose(home.id, message));
+  const step = async (by: number, label: string) => {
+    const next = versions[index + by];
+    if (!next) return;
+    try {
+      await client.showVersion(home, next, id);
+    } catch {
+      client.say(strings.versionFailed);
+      return;
+    }
+    flushSync(() => {}); // shown before it is focused
     // The other version is a row of its own, and the focus goes on to the same button there.
-    document.querySelector<HTMLElement>(`[data-message="${message.id}"] [aria-label="${label}"]`)?.focus();
+    document.querySelector<HTMLElement>(`[data-message="${next}"] [aria-label="${label}"]`)?.focus();
   };
   return (
     <span className="versions">
@@ -186,7 +187,7 @@ function Versions({ home, id }: { home: Home; id: string }) {
         className="quiet"
         aria-label={strings.previousVersion}
         aria-disabled={index === 0}
-        onClick={() => step(-1, strings.previousVersion)}
+        onClick={() => void step(-1, strings.previousVersion)}
       >
         <Icon name="left" />
       </button>
@@ -196,7 +197,7 @@ function Versions({ home, id }: { home: Home; id: string }) {
         className="quiet"
         aria-label={strings.nextVersion}
         aria-disabled={index === versions.length - 1}
-        onClick={() => step(1, strings.nextVersion)}
+        onClick={() => void step(1, strings.nextVersion)}
       >
         <Icon name="right" />
       </button>

@@ -9,6 +9,7 @@ import { strings } from "../strings";
 import { Account } from "./Account";
 import { useClient } from "./context";
 import { Icon } from "./icons";
+import { whenIdle } from "./idle";
 import { keyOf } from "./keys";
 import { NavLink } from "./NavLink";
 import { SidebarItem } from "./SidebarItem";
@@ -25,7 +26,7 @@ export function Sidebar({ ref, open, search, onClose, onNew }: Props) {
   const client = useClient();
   const [query, setQuery] = useState("");
   const { items, state, cursor } = useStore(client.list.store);
-  // Looking at the list is what loads it: /new itself asks the server for nothing.
+  useFreshList();
   const look = () => void client.list.ensure();
   useEffect(() => {
     if (open) void client.list.ensure();
@@ -80,12 +81,7 @@ export function Sidebar({ ref, open, search, onClose, onNew }: Props) {
         <Groups items={found} onClose={onClose} />
         {wanted && none && state !== "loading" && <p className="empty">{strings.noMatch(query.trim())}</p>}
         {!wanted && none && state === "ready" && <p className="empty">{strings.noChats}</p>}
-        {!items.length && state === "loading" && <p className="empty">{strings.loadingChats}</p>}
-        {!items.length && state === "idle" && (
-          <button type="button" className="plain wide" onClick={look}>
-            {strings.earlier}
-          </button>
-        )}
+        {!items.length && (state === "idle" || state === "loading") && <p className="empty">{strings.loadingChats}</p>}
         {state === "failed" && (
           <p className="empty">
             {strings.listFailed}{" "}
@@ -99,6 +95,24 @@ export function Sidebar({ ref, open, search, onClose, onNew }: Props) {
       <Account />
     </nav>
   );
+}
+
+/** Loads the list once the page has nothing else to do, and asks again when its reader comes back to it. */
+function useFreshList(): void {
+  const client = useClient();
+  useEffect(() => {
+    const cancel = whenIdle(() => void client.list.ensure());
+    const look = () => {
+      if (document.visibilityState === "visible") void client.list.look();
+    };
+    window.addEventListener("focus", look);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      cancel();
+      window.removeEventListener("focus", look);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [client]);
 }
 
 /** The titles of the chats the server has not named yet and that are not the one on /new. */

@@ -46,3 +46,18 @@ export function useStickToEnd(scroller: RefObject<HTMLElement | null>, content: 
   }, [scroller, content]);
   return { away, toEnd, letGo };
 }
+
+/** What is on screen stays where it is when earlier messages come in above it. */
+export function useKeepPlace(scroller: RefObject<HTMLElement | null>, ids: readonly string[]): void {
+  const before = useRef<{ id: string; top: number } | null>(null);
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    const row = (id: string) => element?.querySelector<HTMLElement>(`[data-message="${CSS.escape(id)}"]`);
+    const first = ids[0];
+    const last = before.current;
+    const moved = last && last.id !== first ? row(last.id) : null;
+    if (element && last && moved) element.scrollTop += moved.offsetTop - last.top;
+    const now = first === undefined ? null : row(first);
+    before.current = first !== undefined && now ? { id: first, top: now.offsetTop } : null;
+  }, [scroller, ids]);
+}
