@@ -26,7 +26,7 @@ const draft = (client: Client) => client.drafts.store.getState().current;
 
 function words(client: Client): string[] {
   const chats = [client.chats, client.drafts.chats].flatMap((store) => Object.values(store.getState().conversations));
-  return chats.flatMap((chat) => visibleBranch(chat.messages, chat.meta.chosen)).map((message) => message.content);
+  return chats.flatMap((chat) => visibleBranch(chat)).map((message) => message.content);
 }
 
 /** All that the browser keeps, as text. */

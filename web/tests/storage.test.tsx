@@ -34,6 +34,7 @@ const SAMPLES: Record<keyof typeof KINDS, unknown> = {
   workspace: "team",
   list: [{ id: ID, title: "A chat", budId: "default", model: "m", createdAt: AT, updatedAt: AT }],
   newChat: { draft, turnId: null },
+  branches: [[ID, `000003:${ID}`]],
   text: "half written",
   outbox: {
     turnId: "a",

@@ -34,13 +34,13 @@ SAMPLER = """() => {
 }"""
 
 
-def test_new_asks_the_server_for_nothing_but_its_assistants_before_the_first_message(open_window: Open) -> None:
+def test_new_asks_the_server_for_nothing_but_its_assistants_and_the_list_before_the_first_message(open_window: Open) -> None:
     window = open_window()
     expect(window.page.get_by_text("What would you like to know?")).to_be_visible()
     expect(window.box).to_be_focused()
     window.page.wait_for_load_state("networkidle")
 
-    assert set(window.asked) <= {("GET", "/api/buds")}
+    assert set(window.asked) <= {("GET", "/api/buds"), ("GET", "/api/conversations")}
     assert window.foreign == []
 
 

@@ -50,13 +50,27 @@ export function useStickToEnd(scroller: RefObject<HTMLElement | null>, content: 
 /** What is on screen stays where it is when earlier messages come in above it. */
 export function useKeepPlace(scroller: RefObject<HTMLElement | null>, ids: readonly string[]): void {
   const before = useRef<{ id: string; top: number } | null>(null);
+  const scrolled = useRef(0);
+  useEffect(() => {
+    const element = scroller.current;
+    const note = () => {
+      scrolled.current = element?.scrollTop ?? 0;
+    };
+    element?.addEventListener("scroll", note, { passive: true });
+    return () => element?.removeEventListener("scroll", note);
+  }, [scroller]);
   useLayoutEffect(() => {
     const element = scroller.current;
     const row = (id: string) => element?.querySelector<HTMLElement>(`[data-message="${CSS.escape(id)}"]`);
     const first = ids[0];
     const last = before.current;
     const moved = last && last.id !== first ? row(last.id) : null;
-    if (element && last && moved) element.scrollTop += moved.offsetTop - last.top;
+    if (element && last && moved) {
+      // Measured against what was on screen: a browser that keeps the place by itself has done it by now, or has not.
+      const shift = moved.offsetTop - element.scrollTop - (last.top - scrolled.current);
+      if (shift) element.scrollTop += shift;
+      scrolled.current = element.scrollTop;
+    }
     const now = first === undefined ? null : row(first);
     before.current = first !== undefined && now ? { id: first, top: now.offsetTop } : null;
   }, [scroller, ids]);
