@@ -257,6 +257,16 @@ it("sends the newest part of a long branch, with the order keys of what is store
   ).toEqual(["000400", "000401", undefined]);
 });
 
+it("edits the first message on screen only once what it follows is here", async () => {
+  chain("m", 60);
+  const client = await visit(newOutbox());
+  await client.open(CHAT);
+  expect(client.edit(CHAT, uuid("m10"), "edited")).toBe(false);
+  await vi.waitFor(() => expect(shown(client)).toHaveLength(60));
+  expect(client.edit(CHAT, uuid("m10"), "edited")).toBe(true);
+  await vi.waitFor(() => expect(server.posts()[0]?.parentId).toBe(uuid("m9")));
+});
+
 it("shows what is kept here of a message far up, with all that it hangs on", async () => {
   chain("m", 120);
   const outbox = newOutbox();

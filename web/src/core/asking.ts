@@ -86,6 +86,13 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
     return copy.id;
   }
 
+  /** Whether what the message follows is here; if not, it is read, and whoever asks again finds it. */
+  function hangsHere(home: Home, { parentId }: Message): boolean {
+    const isHere = parentId === null || messageOf(chatIn(home)?.messages ?? [], parentId) !== undefined;
+    if (!isHere) reading.older(home.id).catch(() => {}); // the page says above the messages that it failed
+    return isHere;
+  }
+
   return {
     send: (id: string, text: string): boolean => {
       const home = homeOf(id);
@@ -98,7 +105,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
     edit: (id: string, messageId: string, text: string): boolean => {
       const home = homeOf(id);
       const before = home && messageOf(chatIn(home)?.messages ?? [], messageId);
-      if (!home || !before || !isReady(home) || !text.trim()) return false;
+      if (!home || !before || !isReady(home) || !text.trim() || !hangsHere(home, before)) return false;
       ask(home, optimistic("user", text, before.parentId));
       return true;
     },
@@ -109,6 +116,7 @@ export function createAsking({ api, drafts, places, turns, list, outbox, saving,
       const messages = (home && chatIn(home)?.messages) || [];
       const answer = messageOf(messages, answerId);
       const question = answer?.parentId ? messageOf(messages, answer.parentId) : undefined;
+      if (home && answer && !hangsHere(home, answer)) return false;
       if (!home || !answer || question?.role !== "user" || !isReady(home)) return false;
       const isEmpty = !answer.content && (answer.status === "failed" || answer.unsaved === true);
       if (isEmpty) home.chats.getState().removeMessages(id, [answerId]);

@@ -73,7 +73,8 @@ export function createResuming(parts: Parts) {
     const [newest, all] = await Promise.all([reading.first(id), outbox.all()]);
     const held = all.filter((entry) => entry.conversationId === id);
     signal.throwIfAborted();
-    const hangs = ({ messages: [top] }: OutboxEntry) => top?.parentId && !messageOf(newest.messages, top.parentId);
+    const hangs = ({ messages: [top] }: OutboxEntry) =>
+      top?.parentId === null ? newest.cursor : top && !messageOf(newest.messages, top.parentId);
     const { meta, messages, cursor } = held.some(hangs) ? await reading.whole(id) : newest;
     signal.throwIfAborted();
     const isStored = ({ turnId }: OutboxEntry) => {
