@@ -77,20 +77,22 @@ class AnyOrder(RuleBasedStateMachine):
         request = self.api.post(who, user(self.say(who), id=new_id()), workspace=workspace, instance=instance)
         self.remember(request, fresh=workspace is None or TEAM in MEMBERS[who])
 
-    @rule(who=users, conversation=places, below=places, instance=instances)
-    def go_on(self, who: str, conversation: int, below: int, instance: int) -> None:
-        """An honest question, below any stored message."""
+    @rule(who=users, conversation=places, below=places, shown=st.sampled_from([1, 2, 99]), instance=instances)
+    def go_on(self, who: str, conversation: int, below: int, shown: int, instance: int) -> None:
+        """An honest question, below any stored message; of the branch so many messages, and their `orderKey`s."""
         conversation_id = pick(list(self.workspace), conversation)
         rows = {row["id"]: row for row in self.api.messages(conversation_id)}
         branch: list[Item] = []
         at = pick([None, *rows], below)
         parent = at
         while at is not None and at in rows:
-            branch.insert(0, {"id": at, "role": rows[at]["role"], "content": rows[at].get("content", "…")})
+            order = rows[at]["sk"].split("#")[1]
+            branch.insert(0, {"id": at, "orderKey": order, "role": rows[at]["role"], "content": rows[at].get("content", "…")})
             at = rows[at].get("parent_id")
         honest = conversation_id not in self.deleted and may_touch(who, self.workspace[conversation_id])
         question = user(self.say(who), id=new_id())
-        self.remember(self.api.post(who, *branch, question, to=conversation_id, parent=parent, instance=instance), honest)
+        sent = [*branch[-shown:], question]
+        self.remember(self.api.post(who, *sent, to=conversation_id, parent=parent, instance=instance), honest)
 
     @rule(
         who=users,
@@ -164,6 +166,14 @@ class AnyOrder(RuleBasedStateMachine):
             return
         assert status == 200
         assert {message["id"] for message in document["messages"]} == {row["id"] for row in self.api.messages(conversation_id)}
+        for way in (
+            {"order": "newest"},
+            {"since": "2020-01-01T00:00:00Z"},
+            {"order": "newest", "through": f"000000:{conversation_id}"},
+        ):
+            status, part = self.api.conversation(who, conversation_id, limit=2, **way)
+            assert status == 200
+            assert {message["id"] for message in part["messages"]} <= {message["id"] for message in document["messages"]}
         # A place in another conversation is only a place in this one.
         readable = [one for one in self.workspace if one not in self.deleted and may_touch(who, self.workspace[one])]
         _, other = self.api.conversation(who, pick(readable, cursor_of), limit=1)
