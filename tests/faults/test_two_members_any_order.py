@@ -120,10 +120,11 @@ class AnyOrder(RuleBasedStateMachine):
         who=users,
         post=places,
         change=st.sampled_from(["the text", "the id and the text", "nothing new", "nothing"]),
+        its_own_turn=st.sampled_from([False, False, True]),
         instance=instances,
     )
-    def post_where_another_did(self, who: str, post: int, change: str, instance: int) -> None:
-        """Under the turn id of another request, in its conversation, at its depth; under its messages' ids or other ones."""
+    def post_where_another_did(self, who: str, post: int, change: str, its_own_turn: bool, instance: int) -> None:
+        """In the conversation of another request, at its depth; under its turn's and its messages' ids or other ones."""
         other = pick(self.posts, post)
         sent = [dict(message) for message in other.body["messages"]]
         parent = other.body.get("parentId")
@@ -136,7 +137,8 @@ class AnyOrder(RuleBasedStateMachine):
         to = other.conversation_id
         if to is None and other.over and other.stream.events:
             to = other.stream.last.get("conversationId")
-        self.remember(self.api.post(who, *sent, to=to, parent=parent, turn_id=other.turn_id, instance=instance))
+        turn_id = new_id() if its_own_turn else other.turn_id
+        self.remember(self.api.post(who, *sent, to=to, parent=parent, turn_id=turn_id, instance=instance))
 
     @rule(post=places, instance=instances)
     def post_again(self, post: int, instance: int) -> None:
@@ -156,7 +158,22 @@ class AnyOrder(RuleBasedStateMachine):
         else:
             assert status == 404
 
-    @rule(who=users, conversation=places, cursor_of=places)
+    @rule(
+        look=st.sampled_from(["read", "ask_after_a_turn", "list_conversations", "rename", "delete"]),
+        who=users,
+        about=places,
+        other=places,
+    )
+    def look_around(self, look: str, who: str, about: int, other: int) -> None:
+        if look == "read":
+            self.read(who, about, other)
+        elif look == "ask_after_a_turn":
+            self.ask_after_a_turn(who, about)
+        elif look == "list_conversations":
+            self.list_conversations(who, pick([None, TEAM], about))
+        else:
+            self.change(who, about, look == "delete" and other % 2 == 0)
+
     def read(self, who: str, conversation: int, cursor_of: int) -> None:
         conversation_id = pick([*self.workspace, *self.seen], conversation)
         status, document = self.api.conversation(who, conversation_id)
@@ -181,14 +198,12 @@ class AnyOrder(RuleBasedStateMachine):
             _, page = self.api.conversation(who, conversation_id, cursor=other["cursor"])
             assert {message["id"] for message in page["messages"]} <= {message["id"] for message in document["messages"]}
 
-    @rule(who=users, turn=places)
     def ask_after_a_turn(self, who: str, turn: int) -> None:
         turn_id = pick(self.seen, turn)
         response = self.api.turn(who, turn_id)
         if not any((post.user, post.turn_id) == (who, turn_id) for post in self.posts):
             assert response.status_code == 404
 
-    @rule(who=users, workspace=st.sampled_from([None, TEAM]))
     def list_conversations(self, who: str, workspace: str | None) -> None:
         status, document = self.api.ask(who, "GET", "/api/conversations", {"workspaceId": workspace} if workspace else {})
         if workspace is not None and not may_touch(who, workspace):
@@ -198,7 +213,6 @@ class AnyOrder(RuleBasedStateMachine):
         mine = {one for one, of in self.workspace.items() if of == (workspace or who) and one not in self.deleted}
         assert {item["id"] for item in document["items"]} == mine
 
-    @rule(who=users, conversation=places, delete=st.sampled_from([False, False, True]))
     def change(self, who: str, conversation: int, delete: bool) -> None:
         conversation_id = pick(list(self.workspace), conversation)
         allowed = conversation_id not in self.deleted and may_touch(who, self.workspace[conversation_id])
@@ -323,6 +337,7 @@ class AnyOrder(RuleBasedStateMachine):
                 row = self.row(told, post)
                 assert row is not None, "told durable, and not stored"
                 assert (row["content"], row["status"]) == (stream.text, last["status"]), "told durable, and another is stored"
+                self.check_question(told, post)
             if last["status"] == "stopped" and not gone:
                 assert (post.user, post.turn_id) in self.stopped, "stopped by another"
         elif last["partial"] and not gone:
@@ -334,6 +349,14 @@ class AnyOrder(RuleBasedStateMachine):
         if index in self.fresh and alone and not gone and (post.user, post.turn_id) not in self.stopped:
             assert last["type"] == "complete", f"an honest turn is blocked: {last}"
             assert self.row(told, post) is not None
+
+    def check_question(self, conversation_id: str | None, post: Request) -> None:
+        """A new question whose answer is durable is stored as it was asked, by whom it was asked."""
+        *_, question = post.body["messages"]
+        if "id" in question and post.body.get("parentId") != question["id"]:
+            rows = self.rows().get(str(conversation_id), [])
+            stored = [(row["content"], row["user_id"]) for row in rows if row.get("id") == question["id"]]
+            assert stored == [(question["content"], post.user)], "the answer stands under another question"
 
     def check_refused(self, index: int, post: Request) -> None:
         """Nothing of it is stored that no other request has brought."""
