@@ -86,6 +86,27 @@ class _Queued(ToMoto):
         return Head(200, []), json.dumps({"Successful": [{"Id": entry["Id"]} for entry in entries]}).encode()
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """Its time passes while it runs and stands still while a test does something else, however slow the machine is: no turn is
+    taken for dead meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = time.monotonic()
+        self._since: float | None = None
+
+    def time(self) -> float:
+        return self._passed + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def run_forever(self) -> None:
+        self._since = time.monotonic()
+        try:
+            super().run_forever()
+        finally:
+            self._passed, self._since = self.time(), None
+
+
 class Members:
     """`queue` holds the bodies that wait, `delivered` those that were stored at least once."""
 
@@ -101,7 +122,9 @@ class Members:
         self._tokens = {
             user: provider.token(user, workspaces, exp=int(time.time()) + 36_000) for user, workspaces in MEMBERS.items()
         }
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
+        began, began_at = self._loop.time(), time.time()
+        self.now = lambda: began_at + self._loop.time() - began
         self._lock = threading.Lock()
         self._stack = AsyncExitStack()
         model.always_plays(self._answer)
@@ -287,7 +310,8 @@ def members() -> Iterator[Members]:
             _forget()
             made = Members(world, provider, model)
             try:
-                yield made
+                with mock.patch.object(time, "time", made.now):
+                    yield made
             finally:
                 made.close()
                 _forget()
