@@ -314,7 +314,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert row["status"] in FINAL, "an answer that never ended"
         turns = [post for post in sent if post.turn_id == row["id"]]
         answered = [post for post in turns if row["content"].startswith(f"[{post.question}]") or not row["content"]]
-        assert answered, "an answer to another's question"
+        assert answered, f"an answer to another's question: {row}"
         assert row.get("parent_id") in [post.body["messages"][-1].get("id") for post in answered]
 
     def check_told(self, index: int, post: Request) -> None:

@@ -131,7 +131,7 @@ class Members:
         env = {"OIDC_ISSUER": provider.issuer, "OIDC_AUDIENCE": provider.audience, "RECEIPT_WAIT_S": "0.4"}
         env |= {"QUOTA_STREAMS": "0", "QUOTA_TURNS_PER_MINUTE": "0", "QUOTA_TOKENS_PER_DAY": "0"}
         chosen = settings(model.url, "turns", "https://sqs.us-east-1.amazonaws.com/123456789012/persist", **env)
-        with mock.patch.object(chat, "Aws", side_effect=lambda _session: _Queued(self, world)):
+        with mock.patch.object(chat, "Aws", side_effect=lambda *_: _Queued(self, world)):
             self._apps = [chat.create_app(chosen) for _ in range(2)]
         self._clients = [
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://chat", timeout=60) for app in self._apps
@@ -287,7 +287,8 @@ class Members:
 
     async def _answer(self, stage: Stage) -> None:
         """Names the question, so that an answer shows whose it is; ends once it may."""
-        question = stage.reply.request.body["messages"][-1]["content"]
+        # A provider is told of neighbours of one role as of one message: the question is the last line.
+        question = stage.reply.request.body["messages"][-1]["content"].rpartition("\n")[2]
         number = next(self._numbers)
         await token(f"[{question}] ")(stage)
         self.asked.append(question)
