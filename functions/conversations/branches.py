@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from aws_lambda_powertools import Logger
 
+from functions.common.ids import is_uuid
 from functions.common.keys import SK, message_sk, parse_message_sk
 from functions.common.problems import Field, InvalidRequest
 from functions.conversations import cursors, reading, views
@@ -33,17 +34,21 @@ class Branch(NamedTuple):
     above: Place | None
 
 
-def place(through: str) -> Place:
-    """The message that a `through` names; raises InvalidRequest."""
+def asked(through: str) -> tuple[int | None, str]:
+    """The message that a `through` names, and its depth if that is named, too; raises InvalidRequest."""
+    if is_uuid(through):
+        return None, through
     order, _, message_id = through.partition(":")
     try:
         return _parsed(f"MSG#{order}#{message_id}")
     except ValueError:
-        message = "not <orderKey>:<id> of a message"
+        message = "not the id of a message, nor <orderKey>:<id>"
         raise InvalidRequest(f"through: {message}", [Field("through", message)]) from None
 
 
-def page(store: Store, meta: Row, limit: int, cursor: str | None, through: Place | None, logger: Logger) -> views.Conversation:
+def page(
+    store: Store, meta: Row, limit: int, cursor: str | None, through: tuple[int | None, str] | None, logger: Logger
+) -> views.Conversation:
     """A page of a branch: `limit` messages, fewer when they are heavy; the cursor leads to the older ones.
 
     The branch is the one with the newest leaf; with `through`, the one with the newest leaf at or below that message.
@@ -74,8 +79,15 @@ def _upwards(store: Store, conversation_id: str, start: Place, limit: int) -> Br
     row = store.message(conversation_id, message_sk(*start))
     if row is not None:
         return Branch([row], {}, _above(row))
-    found = next((row for row in store.links(conversation_id, _SEARCHED) if row["id"] == start.id), None)
-    return branch if found is None else _linked(store, conversation_id, _place(found), limit)
+    found = _find(store, conversation_id, start.id)
+    return branch if found is None or found == start else _linked(store, conversation_id, found, limit)
+
+
+def _find(store: Store, conversation_id: str, message_id: str) -> Place | None:
+    """Where the message is, found by its id alone."""
+    if order := store.order_key(conversation_id, message_id):
+        return Place(int(order), message_id)
+    return next((_place(row) for row in store.links(conversation_id, _SEARCHED) if row["id"] == message_id), None)
 
 
 def _linked(store: Store, conversation_id: str, start: Place, limit: int) -> Branch:
@@ -106,9 +118,12 @@ def _levels(store: Store, conversation_id: str, deepest: int, limit: int) -> Ite
         yield from levels
 
 
-def _newest_leaf(store: Store, conversation_id: str, meta: Row, through: Place | None) -> Place | None:
-    if through is not None and (leaf := _newest_below(store, conversation_id, through)) is not None:
-        return leaf
+def _newest_leaf(store: Store, conversation_id: str, meta: Row, through: tuple[int | None, str] | None) -> Place | None:
+    if through is not None:
+        depth, message_id = through
+        top = _find(store, conversation_id, message_id) if depth is None else Place(depth, message_id)
+        if top is not None and (leaf := _newest_below(store, conversation_id, top)) is not None:
+            return leaf
     if "leaf" in meta:
         return _parsed(meta["leaf"])
     # Stored before META named it. The deepest come first: should the pages not reach all, the longest branches were looked at.

@@ -45,8 +45,8 @@ Through = Annotated[
     str | None,
     Query(
         max_length=50,
-        description="With `order=newest`: `<orderKey>:<id>` of a message. The branch through it, down to its newest leaf; where"
-        " there is no such message, the branch with the newest leaf.",
+        description="With `order=newest`: a message's id, or `<orderKey>:<id>`, which is found quicker. The branch through it,"
+        " down to its newest leaf; where there is no such message, the branch with the newest leaf.",
     ),
 ]
 Since = Annotated[
@@ -133,7 +133,7 @@ class Routes:
     ) -> views.Conversation:
         if through is not None and (order != "newest" or since is not None):
             raise InvalidRequest("through: only with order=newest", [Field("through", "only with order=newest, without since")])
-        place = None if through is None else branches.place(through)
+        place = None if through is None else branches.asked(through)
         when = None if since is None else changes.since_when(since)
         meta = reading.authorised(self._store, self._caller, conversation_id)
         if when is not None:

@@ -46,6 +46,11 @@ class Store:
         """One message. Strongly consistent."""
         return self._get(Key(keys.conversation_pk(conversation_id), sort_key))
 
+    def order_key(self, conversation_id: str, message_id: str) -> str | None:
+        """At which depth an id stands; None also for a message stored before that was noted. Strongly consistent."""
+        noted = self._get(keys.message_id_key(conversation_id, message_id))
+        return None if noted is None else noted["order_key"]
+
     def listing(self, workspace_id: str, before: str | None, limit: int) -> list[Row]:
         """At most `limit` conversations of a workspace, newest activity first, from behind the activity `before`."""
         condition, values = "workspace_id = :workspace", {":workspace": {"S": workspace_id}}

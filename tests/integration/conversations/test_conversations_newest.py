@@ -166,6 +166,18 @@ def test_another_branch_is_read_through_a_message_of_it_down_to_its_newest_leaf(
     assert ids(newest(stage, one, through=f"000002:{new_id()}")) == [*first[:2], *edited]
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_message_is_found_by_its_id_alone_also_where_its_depth_was_not_noted(stage: Stage, noted: bool) -> None:
+    one = stage.conversation()
+    first = chain(stage, one, 10)
+    chain(stage, one, 2, parent=first[1], depth=2, since=100)
+    if noted:
+        key = keys.message_id_key(one, first[2])
+        item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, "order_key": {"S": "000002"}}
+        stage.db.put_item(TableName=CONVERSATIONS.name, Item=item)
+    assert ids(newest(stage, one, through=first[2])) == first
+
+
 def test_a_conversation_without_messages_is_an_empty_newest_page(stage: Stage) -> None:
     assert newest(stage, stage.conversation()) == []
 
