@@ -11,6 +11,7 @@ import type { AuthConfig } from "../src/core/types";
 const redirects = vi.hoisted(() => [] as string[]);
 vi.mock("../src/core/oidc", async (original) => ({
   ...(await original<typeof import("../src/core/oidc")>()),
+  leave: async () => null,
   createManager: vi.fn(({ issuer }: AuthConfig) => ({
     getUser: async () => null,
     stopSilentRenew: () => {},

@@ -223,6 +223,9 @@ const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
 const KEPT = 500;
 const made = new Map<string, Draw | null>();
 
+/** Forgets what was drawn: it was one person's. */
+export const forget = () => made.clear();
+
 /** What draws a formula; null where KaTeX cannot read it. A formula in a text that grows is asked for again and again. */
 function drawingOf(tex: string, display: boolean): Draw | null {
   const key = `${display}${tex}`;

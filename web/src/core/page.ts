@@ -3,6 +3,7 @@
 import { createStore } from "zustand/vanilla";
 import { createAuth } from "./auth";
 import { askConfig, type Client, createClient } from "./client";
+import { loaded } from "./markdown";
 import { createStorage } from "./storage";
 
 export interface Visit {
@@ -21,6 +22,7 @@ export function createPage() {
   function begin(): void {
     const { client: before, number } = store.getState();
     before.end();
+    loaded.getState().maths?.forget();
     const client = createClient(storage, auth);
     store.setState({ client, number: number + 1 });
     if (auth.store.getState().state !== "signedOut") client.start();
