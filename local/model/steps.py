@@ -118,12 +118,13 @@ def pause(seconds: float) -> Step:
     return lambda _: asyncio.sleep(seconds)
 
 
-def wait_for(event: threading.Event) -> Step:
-    """Goes on once a test sets the event."""
+def wait_for(event: threading.Event, at_most_s: float = 3600) -> Step:
+    """Goes on once a test sets the event; breaks the answer off when it does not."""
 
     async def play(_: Stage) -> None:
-        while not event.is_set():  # noqa: ASYNC110 - the event is another thread's
-            await asyncio.sleep(_LOOK_EVERY_S)
+        async with asyncio.timeout(at_most_s):
+            while not event.is_set():  # noqa: ASYNC110 - the event is another thread's
+                await asyncio.sleep(_LOOK_EVERY_S)
 
     return play
 

@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 import httpx2
@@ -51,8 +50,9 @@ def watch(process: "subprocess.Popen[bytes]", last: Callable[[Seen], bool] = lam
     decoder = SSEDecoder()
     events: list[Seen] = []
     while chunk := os.read(process.stdout.fileno(), 65536):
+        came = time.monotonic()
         for message in decoder.feed(chunk):
-            events.append(Seen(int(message.id or 0), json.loads(message.data), time.monotonic()))
+            events.append(Seen(int(message.id or 0), json.loads(message.data), came))
             if last(events[-1]):
                 return events
     return events
@@ -67,17 +67,15 @@ def healthy(api: Api) -> bool:
 def test_the_first_message_ever_with_curl(api: Api) -> None:
     """Runs first: a cold process shows `start` at once and tokens at the model's pace too."""
     with LocalSystem(PACE) as cold, curl(cold.url, {"messages": [user("hi")]}) as process:
-        asked = time.monotonic()
         events = watch(process)
         conversation = http.get(f"{cold.url}/api/conversations/{events[-1].event['conversationId']}").json()
 
     assert events[0].type == "start"
     tokens = [event for event in events if event.type == "token"]
-    assert events[0].at - asked < 0.5
-    assert tokens[0].at - events[0].at > 0.8
-    gaps = [after.at - before.at for before, after in pairwise(tokens)]
+    assert tokens[0].at - events[0].at > 0.8, "the model takes a second to its first token, and `start` does not wait for it"
     assert len(tokens) > 40, "tokens are not lumped together"
-    assert max(gaps) < 0.4
+    assert tokens[-1].at - tokens[0].at > 1, "the model takes two seconds for them"
+    assert len({token.at for token in tokens}) > 10, "they come one by one, or a few together on a busy machine"
     created = next(event for event in events if event.type == "conversationCreated")
     assert created.at < tokens[-1].at
     assert [event.type for event in events].count("complete") == 1
@@ -147,10 +145,9 @@ def test_stop_from_a_second_connection(system: LocalSystem, api: Api) -> None:
         read(response, until="token")
         # The stream goes on behind the events already read; a second connection asks.
         second = Api(system.url)
-        asked = time.monotonic()
         assert second.stop(turn_id).status_code == 202
-    until(lambda: second.turn(turn_id)["status"] == "stopped", 3)
-    assert time.monotonic() - asked < 2
+    until(lambda: second.turn(turn_id)["status"] != "streaming")
+    assert second.turn(turn_id)["status"] == "stopped", "by itself it would have ended two seconds after its first token"
     whole = second.resume(turn_id)
     assert (whole.last["type"], whole.last["status"]) == ("complete", "stopped")
     messages = second.http.get(f"/api/conversations/{whole.last['conversationId']}").json()["messages"]

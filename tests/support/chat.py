@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from functions.chat_stream.app import create_app
 from functions.chat_stream.settings import Settings
 from functions.common.sse import Message, SSEDecoder
+from local.model.script import Step, token, wait_for
 from tests.support import http
 from tests.support.prompt_server import PromptServer
 
@@ -70,8 +71,8 @@ def user(content: str, **fields: Any) -> dict[str, Any]:
     return {"role": "user", "content": content, **fields}
 
 
-def read(response: httpx2.Response, until: str | None = None) -> Stream:
-    """Reads the stream to its end, or through the first event of type `until`."""
+def read(response: httpx2.Response, until: str | None = None, heard: Callable[[Seen], None] | None = None) -> Stream:
+    """Reads the stream to its end, or through the first event of type `until`. `heard` is called with each event as it comes."""
     stream = Stream(response.status_code, response.headers, time.monotonic())
     if response.headers["content-type"].partition(";")[0] != "text/event-stream":
         stream.problem = json.loads(response.read())
@@ -82,9 +83,29 @@ def read(response: httpx2.Response, until: str | None = None) -> Stream:
         for message in decoder.feed(chunk):
             seen = Stream.seen(message)
             stream.events.append(seen)
+            if heard is not None:
+                heard(seen)
             if seen.type == until:
                 return stream
     return stream
+
+
+class Lockstep:
+    """An answer whose every token is made once the reader has the one before: one that is held back anywhere is the last.
+
+    The model plays `steps`, the reader passes `heard` to `read`.
+    """
+
+    def __init__(self, *words: str, wait_s: float = 20) -> None:
+        self.words = list(words)
+        self.steps: list[Step] = []
+        self._read = [threading.Event() for _ in words]
+        for word, event in zip(words, self._read, strict=True):
+            self.steps += [token(word), wait_for(event, wait_s)]
+
+    def heard(self, seen: Seen) -> None:
+        if seen.type == "token":
+            next(event for event in self._read if not event.is_set()).set()
 
 
 class Api:

@@ -147,6 +147,16 @@ def hangs(seconds: float) -> Effect:
     return effect
 
 
+def held(go: threading.Event) -> Effect:
+    """No answer until the event is set, and then none at all."""
+
+    def effect(request: Any) -> AWSResponse:
+        go.wait(30)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    return effect
+
+
 def late(seconds: float) -> Effect:
     """The request goes out, but only after so long."""
 

@@ -1,12 +1,9 @@
 """A turn as a client sees it: start at once, tokens at the model's pace, the conversation's id while they flow, one ending."""
 
 import threading
-from itertools import pairwise
-
-import pytest
 
 from local.model.script import done, finish, pause, reasoning, token, tokens, usage, wait_for
-from tests.support.chat import user
+from tests.support.chat import Lockstep, read, user
 from tests.support.system import System
 
 
@@ -19,16 +16,14 @@ def test_start_leaves_long_before_the_models_first_token(chat_system: System) ->
     assert stream.first("token").at - stream.events[0].at > 0.9
 
 
-def test_tokens_arrive_at_the_models_own_pace(chat_system: System) -> None:
-    words = [f"w{number} " for number in range(20)]
-    chat_system.model.plays(tokens(*words, delay_s=0.05), finish(), done())
+def test_a_token_is_with_the_reader_before_the_model_makes_the_next(chat_system: System) -> None:
+    answer = Lockstep(*(f"w{number} " for number in range(20)))
+    chat_system.model.plays(*answer.steps, finish(), done())
 
-    stream = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").say("hi")
+    with chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1").streaming({"messages": [user("hi")]}) as response:
+        stream = read(response, heard=answer.heard)
 
-    arrivals = [seen for seen in stream.events if seen.type == "token"]
-    assert [seen.event["content"] for seen in arrivals] == words
-    gaps = sorted(after.at - before.at for before, after in pairwise(arrivals))
-    assert gaps[len(gaps) // 2] == pytest.approx(0.05, abs=0.02), "the median gap is the model's"
+    assert [seen.event["content"] for seen in stream.events if seen.type == "token"] == answer.words
 
 
 def test_the_conversations_id_comes_while_tokens_still_flow(chat_system: System) -> None:

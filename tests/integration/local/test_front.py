@@ -97,7 +97,7 @@ def test_what_only_the_platform_may_say_does_not_pass(client: httpx2.Client, ups
 
 def test_the_front_adds_nothing_of_its_own(url: str, upstream: Upstream) -> None:
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(b"GET /api/health HTTP/1.1\r\nhost: me.example\r\nconnection: close\r\n\r\n")
         while connection.recv(65536):
             pass
@@ -145,7 +145,7 @@ def test_every_piece_comes_through_before_the_next_is_made(client: httpx2.Client
         await reply.start(200, STREAM)
         for number in range(20):
             await reply.body(b"data: %d\n\n" % number)
-            assert await asyncio.to_thread(seen.acquire, timeout=5)
+            assert await asyncio.to_thread(seen.acquire, timeout=20)
 
     upstream.handler = answer
     pieces = []
@@ -201,7 +201,7 @@ def test_a_visitor_that_leaves_ends_the_request_behind_the_front(client: httpx2.
         pieces = response.iter_raw()  # held: a dropped iterator would close the connection
         next(pieces)
         assert not upstream.requests[0].closed.is_set()
-    assert upstream.requests[0].closed.wait(5)
+    assert upstream.requests[0].closed.wait(20)
 
 
 def test_a_visitor_that_leaves_before_the_answer_ends_the_request_too(url: str, upstream: Upstream) -> None:
@@ -212,8 +212,8 @@ def test_a_visitor_that_leaves_before_the_answer_ends_the_request_too(url: str, 
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
-        assert upstream.arrived.wait(5)
-    assert upstream.requests[0].closed.wait(5)
+        assert upstream.arrived.wait(20)
+    assert upstream.requests[0].closed.wait(20)
 
 
 def test_a_visitor_that_leaves_within_the_body_sends_nothing_behind(url: str, upstream: Upstream) -> None:
@@ -294,7 +294,7 @@ def test_the_web_client_is_served_and_its_own_routes_get_its_page(site: Path) ->
 def test_nothing_outside_the_web_client_is_served(site: Path, path: str) -> None:
     with front([dead_port()], site=site) as url:
         host, port = url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(b"GET %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path.encode())
             received = b""
             while data := connection.recv(65536):

@@ -75,7 +75,7 @@ def test_an_answer_above_lambdas_limit_is_a_502() -> None:
 def test_an_instance_runs_one_invocation_at_a_time() -> None:
     running, most = 0, 0
     lock = threading.Lock()
-    both_sent = threading.Barrier(2, timeout=5)
+    both_sent = threading.Barrier(2, timeout=20)
 
     def handler(*_: Any) -> dict[str, Any]:
         nonlocal running, most
