@@ -4,21 +4,18 @@ Which optional parameters a model takes is written nowhere that a program could 
 its other name, and the process remembers that for the model, so that only its first turn pays with a second request.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from functions.chat_stream.reports import ORDER_OF_MESSAGES, SYSTEM_MESSAGES, Report, refused
+from functions.chat_stream.reports import ORDER_OF_MESSAGES, SYSTEM_MESSAGES, Report, Words, refused
 
 Prompt = Sequence[Mapping[str, str]]
 
 MAX_TOKENS: Final = "max_completion_tokens"
 _OTHER_NAME: Final = {MAX_TOKENS: "max_tokens"}  # OpenAI's older name, the only one some providers know
 _STREAM, _USAGE = "stream", "stream_options"
-_NO_SUCH_NAME: Final = re.compile(
-    r"support|unknown|unrecogni[sz]ed|unexpected|extra|not permitted|not allowed|cannot find|instead", re.IGNORECASE
-)
+_NO_SUCH_NAME: Final = Words(r"support|unknown|unrecogni[sz]ed|unexpected|extra|not permitted|not allowed|cannot find|instead")
 _GREETED: Final = "You began this conversation with: "
 
 
@@ -45,7 +42,7 @@ class Asking:
     def refused(self, report: Report) -> frozenset[str]:
         """What the provider refuses of what this request holds without need."""
         found = refused(report, self._sent()) - self.learnt
-        if MAX_TOKENS in found and not _NO_SUCH_NAME.search(report.text + report.codes):
+        if MAX_TOKENS in found and not report.says(_NO_SUCH_NAME):
             found |= {_OTHER_NAME[MAX_TOKENS]}  # it knows the name, and takes no such number
         return found
 

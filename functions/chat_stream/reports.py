@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from typing import Any, Final
 
 from functions.chat_stream import errors
@@ -19,6 +19,20 @@ _DEEPEST: Final = 6
 _SENTENCES: Final = ("message", "msg", "Message", "description", "detail", "error_description", "raw")
 _NAMES: Final = ("code", "type", "status", "reason", "__type", "innererror")
 _INSIDE: Final = ("error", "errors", "detail", "details", "message", "fieldViolations", "metadata", "innererror")
+
+
+class Words:
+    """Patterns, in any case. Compiled when first searched for: only a failure needs them, so no cold start pays for it."""
+
+    def __init__(self, *patterns: str) -> None:
+        self._patterns = patterns
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile("|".join(self._patterns), re.IGNORECASE)
+
+    def are_in(self, text: str) -> bool:
+        return self._compiled.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,8 @@ class Report:
             body = raw[:_MOST_CHARS].decode(errors="replace")
         return cls.of(status, body)
 
-    def says(self, pattern: re.Pattern[str]) -> bool:
-        return pattern.search(self.text) is not None or pattern.search(self.codes) is not None
+    def says(self, words: Words) -> bool:
+        return words.are_in(self.text) or words.are_in(self.codes)
 
     @property
     def final(self) -> bool:
@@ -110,12 +124,8 @@ class _Found:
             self.status = value
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
 # Each line of the patterns names the providers that say so.
-_TOO_LONG: Final = _any_of(
+_TOO_LONG: Final = Words(
     r"context_length_exceeded|string_above_max_length",  # OpenAI, Azure, Groq
     r"exceed_context_size|available context size|context size has been exceeded",  # llama.cpp, LM Studio
     r"context[ _](length|window|size)",  # OpenAI, vLLM, DeepSeek, Mistral, Ollama, LiteLLM, LM Studio
@@ -126,7 +136,7 @@ _TOO_LONG: Final = _any_of(
     r"tokens to keep from the initial prompt|tokens when (the )?context",  # LM Studio
     r"reduce the length of (the|your) (messages|input|prompt)",  # OpenAI, Groq, vLLM
 )
-_NO_CREDIT: Final = _any_of(
+_NO_CREDIT: Final = Words(
     r"insufficient[ _](account[ _])?(quota|balance|credits?|funds)",  # OpenAI; DeepSeek; OpenRouter
     r"credit balance is too low|out of credits|used all available credits",  # Anthropic, xAI
     r"doesn't have any credits|does not have any credits|spending limit",  # xAI
@@ -134,34 +144,33 @@ _NO_CREDIT: Final = _any_of(
     r"exceeded_current_quota|payment[ _]required|budget_exceeded|budget has been exceeded",  # Moonshot, LiteLLM
 )
 # OpenAI's words without its code, as LiteLLM hands them on; Gemini has the same for what comes back by itself.
-_QUOTA_USED_UP: Final = _any_of(r"exceeded your current quota")
-_COMES_BACK: Final = _any_of(r"resource_exhausted|retry in|rate-limits|per (minute|day)|free[ _]tier")
-_WRONG_KEY: Final = _any_of(
+_QUOTA_USED_UP: Final = Words(r"exceeded your current quota")
+_COMES_BACK: Final = Words(r"resource_exhausted|retry in|rate-limits|per (minute|day)|free[ _]tier")
+_WRONG_KEY: Final = Words(
     r"invalid[ _]api[ _-]?key|api[ _]key[ _](is[ _])?(not[ _]valid|invalid|expired|not[ _]found)",  # OpenAI; Gemini, with a 400
     r"incorrect api key|(missing|no) api key",  # xAI, with a 400
     r"authentication_?error|invalid[ _]authentication|unauthenticated|unrecognizedclient",  # Anthropic, Moonshot, Bedrock
     r"no_db_connection",  # LiteLLM's proxy without a database, to any key but its master's
 )
-_UNKNOWN_MODEL: Final = _any_of(
+_UNKNOWN_MODEL: Final = Words(
     r"model_not_found|invalid_model|unknown_model|deploymentnotfound|model_decommissioned|model_not_available",
     r"\bmodels?\b(?! to\b).{0,80}(not exist|not found|not a valid|not available|no longer|decommissioned|not loaded|not a chat)",
     r"(invalid|unknown|no such|not a valid|not a chat) model|model (identifier|name|id) is invalid|no models? loaded",
     r"model is only supported in|access to the model",
 )
-_FILTERED: Final = _any_of(r"content_filter|content_policy|responsibleai|content management policy|moderation|\bflagged\b")
-_RATE_LIMITED: Final = _any_of(r"rate[ _]?limit|too[ _]many[ _]requests|resource_exhausted|throttl|quota|tokens per min")
-_REFUSED: Final = _any_of(r"invalid_?request|bad_?request|invalid_argument|unprocessable|validation")
+_FILTERED: Final = Words(r"content_filter|content_policy|responsibleai|content management policy|moderation|\bflagged\b")
+_RATE_LIMITED: Final = Words(r"rate[ _]?limit|too[ _]many[ _]requests|resource_exhausted|throttl|quota|tokens per min")
+_REFUSED: Final = Words(r"invalid_?request|bad_?request|invalid_argument|unprocessable|validation")
 # These want users and assistants in turn, the user first: Mistral's API, and the chat templates of many open models.
-_ORDER: Final = _any_of(
+_ORDER: Final = Words(
     r"must alternate|alternating|invalid_request_message_order|unexpected role",
     r"first (non-system )?message.{0,60}\buser\b|system message.{0,20}must be.{0,10}(at the beginning|first)",
 )
-_NO_SYSTEM: Final = _any_of(
+_NO_SYSTEM: Final = Words(
     r"system (role|messages?|prompts?) (is |are )?(not supported|unsupported|not allowed)",  # Gemma's template
     r"not support (the )?['\"`]?system|role['\"`]? does not support ['\"`]system",  # OpenAI's o1-mini
 )
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n")
-_NEGATION: Final = _any_of(
+_NEGATION: Final = Words(
     r"n[o']t\b|\bno\b|cannot|unsupported|unknown|unrecogni[sz]ed|unexpected|extra|invalid|only|deprecated|must be|at most",
     r"too (large|high)",
 )
@@ -200,9 +209,9 @@ def _by_status(status: int | None) -> errors.ModelFailed:
 
 def _by_name(report: Report) -> errors.ModelFailed:
     """An error inside a 200 that has no number."""
-    if _RATE_LIMITED.search(report.codes):
+    if _RATE_LIMITED.are_in(report.codes):
         return errors.ModelRateLimited()
-    if _REFUSED.search(report.codes):
+    if _REFUSED.are_in(report.codes):
         return errors.ModelRefused()
     return errors.ModelUnavailable()
 
@@ -218,7 +227,7 @@ def refused(report: Report, sent: Iterable[str]) -> frozenset[str]:
         return frozenset({SYSTEM_MESSAGES})
     if report.says(_ORDER):
         return frozenset({ORDER_OF_MESSAGES})
-    if report.status == 500 or _FILTERED.search(report.codes):
+    if report.status == 500 or _FILTERED.are_in(report.codes):
         return frozenset()
     names = tuple(sent)
     if placed := frozenset(name for name in names for place in report.places if _name_of(name).search(place)):
@@ -234,12 +243,12 @@ def _named(text: str, sent: Iterable[str]) -> frozenset[str]:
     Other sentences explain, and may name what was not refused: LiteLLM's of gpt-5 do.
     """
     forms: dict[str, set[str]] = {}
-    for sentence in _SENTENCE_END.split(text):
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", text):
         named = {name for name in sent if _name_of(name).search(sentence)}
         if named:
             form = reduce(lambda rest, name: _name_of(name).sub("", rest), sorted(named), sentence)
             forms.setdefault(form, set()).update(named)
-    refusing = next((form for form in forms if _NEGATION.search(form)), next(iter(forms), None))
+    refusing = next((form for form in forms if _NEGATION.are_in(form)), next(iter(forms), None))
     return frozenset(forms[refusing]) if refusing is not None else frozenset()
 
 
