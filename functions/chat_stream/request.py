@@ -97,8 +97,10 @@ def _check_message(index: int, message: ChatMessage, limits: Limits) -> None:
     except ValueError:
         raise _invalid(f"{where}.meta", "numbers must be finite") from None
     size = len(message.content.encode()) + len(meta)
-    if size > limits.message_bytes:
-        raise problems.TooLarge(f"{where}: {size} bytes, at most {limits.message_bytes} are taken")
+    # An answer may be longer than what a person may write, and comes back with the next request.
+    most = max(limits.message_bytes, limits.answer_bytes) if message.role == "assistant" else limits.message_bytes
+    if size > most:
+        raise problems.TooLarge(f"{where}: {size} bytes, at most {most} are taken")
     # A model may say U+0000, and what it said comes back with the next request.
     for field, nul in (("content", "\0" in message.content and message.role != "assistant"), ("meta", "\\u0000" in meta)):
         if nul:

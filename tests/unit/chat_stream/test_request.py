@@ -155,6 +155,16 @@ def test_what_a_model_said_comes_back_even_a_nul_which_no_provider_is_sent() -> 
         read_body(json.dumps({"messages": [message("user", "a\0")]}).encode(), Limits())
 
 
+def test_an_answer_of_the_greatest_length_comes_back_with_the_next_request() -> None:
+    limits = Limits(message_bytes=10, answer_bytes=20)
+    said = [message("user", "a"), message("assistant", "b" * 20), message("user", "c")]
+
+    assert len(read_body(json.dumps({"messages": said}).encode(), limits).messages) == 3
+    for too_long in (message("user", "a" * 11), message("assistant", "b" * 21)):
+        with pytest.raises(problems.TooLarge):
+            read_body(json.dumps({"messages": [*said, too_long]}).encode(), limits)
+
+
 def test_the_same_turn_names_the_same_things_on_every_instance() -> None:
     body = {"turnId": new_id(), "messages": [message("user", "a"), message("user", "b")]}
 
