@@ -91,7 +91,7 @@ class ChatStream(Construct):
                 "CHAT_SETTLE_DELAY_S": str(resources.SETTLE_DELAY_S),
             },
         )
-        grant(self.function, storage.turns, "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+        grant(self.function, storage.turns, "DeleteItem", "PutItem", "Query", "UpdateItem")
         self.function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[storage.queue.queue_arn]))
         self.function.add_to_role_policy(
             # A secret imported by name has an ARN that ends in six characters nobody here knows.

@@ -27,10 +27,11 @@ from functions.chat_stream.metrics import Meter as Metrics
 from functions.chat_stream.outbox import Outbox
 from functions.chat_stream.quota import QuotaTable
 from functions.chat_stream.request import TurnRequest, read_body, turn_request
-from functions.chat_stream.settings import METRICS_NAMESPACE, Limits, ModelSettings, Timing
+from functions.chat_stream.settings import Limits, ModelSettings, Timing
 from functions.chat_stream.turns_table import TurnsTable
 from functions.common.access import Caller
 from functions.common.aws import DYNAMODB, SQS, Aws, Service
+from functions.common.failures import METRICS_NAMESPACE
 from functions.common.ids import new_id
 from functions.common.quotas import Quotas
 from functions.common.records import decode, encode

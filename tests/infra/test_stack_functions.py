@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("stack")  # one worker synthesises for all
 NAMES = {"ChatStream": "chat_stream", "Persist": "persist", "Conversations": "conversations"}
 VERBS = {
     "ChatStream": {
-        "turns": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "turns": {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "queue": {"sqs:SendMessage"},
         "secret": {"secretsmanager:GetSecretValue"},
     },

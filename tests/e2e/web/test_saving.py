@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from local.faults import PATH as FAULTS
+from local.aws_server import FAULTS
 from local.model.script import ScriptedModel, Step, done, finish, token, usage, wait_for
 from local.system import LocalSystem
 from tests.e2e.web.window import Open, Window

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 
-from infra.edge import content_security_policy
+from infra.edge_rules import content_security_policy
 from local.model.script import ScriptedModel, done, finish, token, tokens, usage, wait_for
 from local.system import LocalSystem
 from tests.e2e.web.window import Open, Window
