@@ -60,8 +60,12 @@ class Unreachable(Failure):
     """No connection could be made."""
 
 
-def _with_digest(request: httpx2.Request) -> None:
-    """CloudFront signs the request to the function, and takes the body's digest from whoever sends it, the empty body's too."""
+def _for_the_edge(request: httpx2.Request) -> None:
+    """CloudFront signs the request to the function, and takes the body's digest from whoever sends it, the empty body's too.
+
+    It signs the query as well, where a form's `+` for a space has a second reading: `%20` has one.
+    """
+    request.url = request.url.copy_with(query=request.url.query.replace(b"+", b"%20") or None)
     if request.method not in {"GET", "HEAD"}:
         request.headers["x-amz-content-sha256"] = hashlib.sha256(request.read()).hexdigest()
 
@@ -80,7 +84,7 @@ class Server:
             headers={"accept-encoding": "identity"} | ({"authorization": f"Bearer {token}"} if token else {}),
             timeout=httpx2.Timeout(10.0, read=SILENCE_S),
             trust_env=not self._loopback,  # a proxy to the world is no way to this machine
-            event_hooks={"request": [_with_digest]},
+            event_hooks={"request": [_for_the_edge]},
         )
 
     def __enter__(self) -> "Server":

@@ -2,6 +2,8 @@
 // The API's client: what every request carries, whichever function of it made the request.
 
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createApi } from "../src/core/api";
 import { type Server, startServer } from "./server";
@@ -35,6 +37,16 @@ it("sends the digest of its body with every request but GET and HEAD, the empty 
   expect(new Set(signed.map(({ raw }) => raw.length > 0))).toEqual(new Set([true, false]));
   for (const { method, path, headers, raw } of signed)
     expect(`${method} ${path} ${headers["x-amz-content-sha256"]}`).toBe(`${method} ${path} ${sha256(raw)}`);
+});
+
+it("is the only one that asks: a request made elsewhere would lack what the edge needs", () => {
+  const src = fileURLToPath(new URL("../src", import.meta.url));
+  const asking = readdirSync(src, { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.tsx?$/.test(file))
+    .filter((file) => /\bfetch\(|XMLHttpRequest|sendBeacon|EventSource/.test(readFileSync(`${src}/${file}`, "utf8")));
+  // The second asks the issuer. The third asks whether anybody is there: a GET without a token.
+  expect(asking.sort()).toEqual(["core/api.ts", "core/oidc.ts", "core/reach.ts"]);
+  expect(readFileSync(`${src}/core/reach.ts`, "utf8")).not.toContain("method:");
 });
 
 it("sends no body with a GET, which the edge would refuse", async () => {

@@ -86,6 +86,15 @@ def test_every_request_but_get_carries_the_digest_of_its_body(host: str, monkeyp
     assert [len(asked.body) > 0 for asked in api.requests] == [True, False, False]
 
 
+def test_a_query_has_one_reading(api: ScriptedApi) -> None:
+    """`+` is a space in a form and a plus in a signature."""
+    api.on("GET", "/api/conversations", document({"items": []}))
+    with client.Server(api.url, "jwt") as server:
+        server.get("/api/conversations", workspaceId="a b+c*d")
+        server.get("/api/conversations")
+    assert [asked.query for asked in api.requests] == ["workspaceId=a%20b%2Bc%2Ad", ""]
+
+
 def test_a_message_of_one_dash_is_read_from_standard_input(api: ScriptedApi, chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     api.on("POST", "/api/chat", stream(start(), token(2, "x"), complete(3)))
     monkeypatch.setattr(sys, "stdin", StringIO("a diff\nof two lines"))
