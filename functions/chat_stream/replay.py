@@ -24,6 +24,14 @@ _ANEW: Final = Failed("duplicate_turn", "This answer was begun anew: read its st
 _START: Final = 1  # the event that all runs of a turn begin with
 _NOT_SAVED: Final = Failed(errors.NotSaved.code, errors.NotSaved.sentence, errors.NotSaved.retryable, False)
 _GONE: Final = Failed("conversation_not_found", "This answer is gone: its conversation was deleted.", False, False)
+# Its claim has expired, or was taken back, or could never be written: then its answer may be on its way all the same.
+_UNKNOWN: Final = Failed(
+    "internal",
+    "There is nothing to show of this turn: it is more than a day old, or it was not recorded. If its answer was saved, the"
+    " conversation has it.",
+    True,
+    False,
+)
 _UNREADABLE: Final = Failed("internal", "The answer cannot be read right now. It goes on, and is being saved.", True, True)
 
 
@@ -60,7 +68,7 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
         if log.torn:
             continue
         if view is None:
-            yield [_GONE]
+            yield [await _absent(table, turn_id, user_id)]
             return
         if view.log_over and not fresh:
             if looked_again:
@@ -71,6 +79,14 @@ async def follow(table: TurnsTable, turn_id: str, user_id: str, after: int) -> A
         looked_again = False
         pause = _QUICK_S if fresh else min(pause * 1.5, _SLOW_S)
         await asyncio.sleep(pause)
+
+
+async def _absent(table: TurnsTable, turn_id: str, user_id: str) -> Event:
+    """What is known of a turn that is not there."""
+    try:
+        return _GONE if await table.deleted(turn_id, user_id) else _UNKNOWN
+    except StorageUnavailable:
+        return _UNREADABLE
 
 
 def _left_off(turn_id: str, view: TurnView) -> Event:

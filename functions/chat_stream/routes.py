@@ -94,7 +94,7 @@ class Routes:
             status = view.status
             if not view.over:
                 try:
-                    await self.table.stop(turn_id, caller.user_id)
+                    await self.table.stop(turn_id, caller.user_id, view.owner)
                 except StorageUnavailable as error:
                     raise _unavailable() from error
         return JSONResponse({"turnId": turn_id, "status": status}, 202, headers={"cache-control": "no-store"})

@@ -214,7 +214,7 @@ class TurnsTable:
             if not failed:
                 raise
             there = failed[0].get("Item") or {}
-            if there and there.get(keys.OWNER) != {"S": _owner(seal.head)}:
+            if there and turns.is_live(there, time.time()) and there.get(keys.OWNER) != {"S": _owner(seal.head)}:
                 return Sealed.TAKEN
             await self._erase_log(seal.head)
             return Sealed.DELETED
@@ -240,23 +240,33 @@ class TurnsTable:
                 },
             },
         )
-        found = {item["sk"]["S"]: item for item in items_of(page)}
+        # An expired item can lie there for days: what an earlier run of the turn left says nothing to this one.
+        found = {item["sk"]["S"]: item for item in items_of(page) if turns.is_live(item, time.time())}
+        stop = found.get(keys.STOP)
         receipt = found.get(keys.RECEIPT, {})
         # A receipt of another request under the same id says nothing about this one.
         if receipt.get("digest", {}).get("S") != head.digest:
             receipt = {}
         # The claim's owner: a run that could not write for long may have been taken for dead.
         taken = _text(found.get(keys.TURN, {}), keys.OWNER) not in (None, head.owner)
-        return News(_text(receipt, "conversation_id"), _text(receipt, "refused"), keys.STOP in found, taken)
+        stopped = stop is not None and _text(stop, keys.OWNER) in (None, head.owner)
+        return News(_text(receipt, "conversation_id"), _text(receipt, "refused"), stopped, taken)
 
-    async def stop(self, turn_id: str, user_id: str) -> None:
-        """Leaves a request to stop; the running turn sees it at its next look, within a second."""
+    async def stop(self, turn_id: str, user_id: str, owner: str | None) -> None:
+        """Leaves a request to stop the run of that name, or any; it sees that at its next look, within a second."""
         item = self._item(turn_id, user_id, keys.STOP) | {"at": _now_ms()}
+        if owner is not None:  # it lies there longer than the run, and must not stop one that follows
+            item[keys.OWNER] = {"S": owner}
         await self._aws.call(DYNAMODB, "PutItem", {"TableName": self._table, "Item": item})
 
     async def status(self, turn_id: str, user_id: str) -> turns.TurnView | None:
         page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
         return turns.view(items_of(page))
+
+    async def deleted(self, turn_id: str, user_id: str) -> bool:
+        """Whether the turn, which is not there any more, went with its conversation."""
+        page = await self._aws.call(DYNAMODB, "Query", turns.status_query(self._table, turn_id, user_id))
+        return turns.is_forgotten(items_of(page))
 
     async def read(self, turn_id: str, user_id: str, first: int = 0) -> turns.TurnView | None:
         """The turn with its checkpoints, or only those from the one on that begins with event `first`."""
@@ -284,9 +294,10 @@ class TurnsTable:
                     keys.QUEUED: {"BOOL": queued},
                 },
                 # A put that timed out may still land, after the longer one that replaced it.
-                "ConditionExpression": "attribute_not_exists(pk) OR #last < :last OR #owner <> :owner",
+                "ConditionExpression": "attribute_not_exists(pk) OR #last < :last OR #owner <> :owner OR expires_at <= :now",
                 "ExpressionAttributeNames": {"#last": "last", "#owner": keys.OWNER},
                 "ExpressionAttributeValues": {
+                    ":now": {"N": str(keys.expires_in(0))},
                     ":last": {"N": str(number + len(run) - 1)},
                     ":owner": {"S": _owner(head)},
                 },

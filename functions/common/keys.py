@@ -33,6 +33,8 @@ ANEW: Final = "anew"  # on a claim: it was taken over from a run whose answer is
 FORGOTTEN: Final = "forgotten"  # on a claim whose conversation was deleted: the turn is as good as absent
 QUOTA: Final = "QUOTA"
 USAGE_PREFIX: Final = "USAGE#"
+# Every kind of item in the turns table, by how its sort key begins. All expire, and whoever meets one asks whether it has.
+TURNS_KINDS: Final = (TURN, STOP, RECEIPT, EVENTS_PREFIX, DELETED, QUOTA, USAGE_PREFIX)
 
 TURN_TTL_S: Final = 24 * 3600  # docs/api.md: a turn can be replayed for 24 h
 # Longer than a record can wait: 4 days in the queue, 14 in the dead-letter queue, and a redrive after that.

@@ -147,10 +147,21 @@ def _items(client: "DynamoDBClient", query: dict[str, Any]) -> list[Item]:
     return items
 
 
+def is_live(item: Item, now: float) -> bool:
+    """Whether an item counts. DynamoDB deletes an expired one within days: until then it is as good as absent."""
+    return float(item[keys.EXPIRES]["N"]) > now
+
+
+def is_forgotten(items: Sequence[Item]) -> bool:
+    """Whether a turn's items say that its conversation was deleted."""
+    now = time.time()
+    return any(item["sk"]["S"] == keys.TURN and keys.FORGOTTEN in item and is_live(item, now) for item in items)
+
+
 def view(items: Sequence[Item], now: float | None = None) -> TurnView | None:
     """What a turn's items say; None without a live claim. An expired item can stay readable for days: it is left out here."""
     now = time.time() if now is None else now
-    live = {item["sk"]["S"]: item for item in items if float(item[keys.EXPIRES]["N"]) > now}
+    live = {item["sk"]["S"]: item for item in items if is_live(item, now)}
     claim, receipt = live.get(keys.TURN), live.get(keys.RECEIPT, {})
     if claim is None or keys.FORGOTTEN in claim:
         return None

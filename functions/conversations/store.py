@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.common import keys
 from functions.common.keys import Key
 from functions.common.problems import Unavailable
-from functions.common.turns import STREAMING, TurnView, checkpoint_keys, read_turn
+from functions.common.turns import STREAMING, TurnView, checkpoint_keys, is_live, read_turn
 from functions.conversations.usage import Sums
 from functions.conversations.views import Row
 
@@ -137,7 +137,8 @@ class Store:
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={":pk": {"S": keys.user_pk(user_id)}, ":first": {"S": first}, ":last": {"S": last}},
         )
-        return [_sums(item) for page in pages for item in page["Items"]]
+        now = time.time()
+        return [_sums(item) for page in pages for item in page["Items"] if is_live(item, now)]
 
     def rename(self, conversation_id: str, workspace_id: str, title: str) -> Row | None:
         """The conversation under its new title, or None when it is gone."""

@@ -17,7 +17,7 @@ from functions.persist.errors import (
 )
 from functions.persist.pace import MAX_ATTEMPTS
 from functions.persist.plan import Plan
-from functions.persist.receipts import CONVERSATION_NOT_FOUND, DUPLICATE_TURN, other_run
+from functions.persist.receipts import CONVERSATION_NOT_FOUND, DUPLICATE_TURN, emptied, is_expired, other_run
 from functions.persist.writes import is_own_answer
 
 
@@ -49,6 +49,7 @@ class Job:
         self._part = 0
         self._stale = False
         self._refused = plan.refused
+        self._empties = False  # the current transaction only empties an expired receipt
         self.writes: Sequence[Write] = self._next()
 
     @property
@@ -65,7 +66,10 @@ class Job:
 
     def stored(self) -> None:
         """The current transaction went through."""
-        if self._refused is not None:
+        if self._empties:
+            self._empties = False
+            self.writes = self._next()
+        elif self._refused is not None:
             self.outcome = outcome_of_refusal(self._refused)
         elif self._part < len(self.plan.parts) - 1:
             self._part += 1
@@ -98,7 +102,10 @@ class Job:
         failed = {
             write.what: reason.item for write, reason in zip(self.writes, reasons, strict=True) if reason.code == CONDITION_FAILED
         }
-        if What.RECEIPT in failed:
+        if What.RECEIPT in failed and (self._empties or is_expired(failed[What.RECEIPT])):
+            self._empties = not self._empties  # failing at that, it met a receipt that another record has just written
+            self.writes = [emptied(self.plan.tables, self.plan.turn)] if self._empties else self._next()
+        elif What.RECEIPT in failed:
             self.outcome = self._outcome_of(failed[What.RECEIPT])
         elif What.CLAIM in failed:
             self.outcome = Outcome.OTHER_RUN

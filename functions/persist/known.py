@@ -7,6 +7,7 @@ from typing import Any
 from functions.common import keys
 from functions.common.keys import Key
 from functions.common.records import Record, SettleTurn, TurnFinished, TurnHead, TurnStarted
+from functions.common.turns import is_live
 from functions.persist.errors import Poison
 from functions.persist.job import Outcome, outcome_of_refusal
 from functions.persist.pace import Pace
@@ -71,7 +72,7 @@ class Known:
     def _live(self, key: Key) -> Item:
         item = self._items.get(key, {})
         # DynamoDB deletes an expired item late: until then it is as good as gone.
-        return item if item and float(item[keys.EXPIRES]["N"]) > time.time() else {}
+        return item if item and is_live(item, time.time()) else {}
 
 
 def read_known(records: Sequence[Record], store: Store, pace: Pace) -> Known:

@@ -11,8 +11,15 @@ from functions.persist.entries import Tables, Values, What, Write, update
 CONVERSATION_NOT_FOUND: Final = "conversation_not_found"
 DUPLICATE_TURN: Final = "duplicate_turn"
 
-# One request owns a turn's id: the first to be stored.
-_SAME_REQUEST: Final = "(attribute_not_exists(#digest) OR #digest = :digest)"
+# One request owns a turn's id: the first to be stored, for as long as its receipt counts. DynamoDB deletes an expired item late:
+# one that still lies there fails these conditions, is emptied (`emptied`), and then is as good as absent.
+_SAME_REQUEST: Final = "(attribute_not_exists(#digest) OR (#digest = :digest AND #expires_at > :now))"
+_EXPIRED: Final = "#expires_at <= :now"
+_ALL: Final = ("workspace_id", "conversation_id", "answer_status", "answer_chars", "finish_reason", "error", "usage", "refused")
+_OF_A_CLAIM: Final = ("durable", keys.QUEUED, keys.LOST, keys.ANEW, keys.FORGOTTEN)  # what an expired one may say besides
+_LATE_S: Final = (
+    3600  # how long a receipt counts that is written more than a day after its turn: a record came out of a dead letter
+)
 # A refusal is final, or a turn could be stored by halves.
 _OPEN: Final = f"{_SAME_REQUEST} AND attribute_not_exists(#refused)"
 # A run that took the turn over from another one, whose answer was lost, has left its name (turns_table.py).
@@ -64,14 +71,25 @@ def claimed_with_answer(tables: Tables, turn: TurnHead, workspace_id: str, answe
         keys.EXPIRES: _expires_at(turn),
     }
     key = keys.Key(keys.turn_pk(turn.turn_id, turn.user_id), keys.TURN)
-    return update(
-        What.CLAIM, tables.turns, key, keep={}, replace=claimed, condition=_CLAIM_FREE, values={"now": keys.expires_in(0)}
-    )
+    now = {"now": keys.expires_in(0)}
+    return update(What.CLAIM, tables.turns, key, keep={}, replace=claimed, drop=_OF_A_CLAIM, condition=_CLAIM_FREE, values=now)
 
 
 def claim(tables: Tables, turn: TurnHead) -> Write:
     """Stands in all but the last transaction of a long record: it keeps other requests out and says nothing yet."""
     return _write(tables, turn, {}, _OPEN, ("refused",))
+
+
+def emptied(tables: Tables, turn: TurnHead) -> Write:
+    """An expired receipt loses what it says, so that nothing of it is taken for the turn's own."""
+    key = keys.Key(keys.turn_pk(turn.turn_id, turn.user_id), keys.RECEIPT)
+    drop, now = ("digest", keys.OWNER, *_ALL), {"now": keys.expires_in(0)}
+    replace: Values = {keys.EXPIRES: _expires_at(turn)}
+    return update(What.RECEIPT, tables.turns, key, keep={}, replace=replace, drop=drop, condition=_EXPIRED, values=now)
+
+
+def is_expired(item: Mapping[str, Any]) -> bool:
+    return keys.EXPIRES in item and int(item[keys.EXPIRES]["N"]) <= keys.expires_in(0)
 
 
 def refusal(tables: Tables, turn: TurnHead, code: str) -> Write:
@@ -86,9 +104,12 @@ def _write(
 ) -> Write:
     key = keys.Key(keys.turn_pk(turn.turn_id, turn.user_id), keys.RECEIPT)
     replace = {"digest": turn.digest, **said, keys.EXPIRES: _expires_at(turn)}
-    return update(What.RECEIPT, tables.turns, key, keep={}, replace=replace, condition=condition, names=names, values=values)
+    asked = {"now": keys.expires_in(0), **(values or {})}
+    return update(What.RECEIPT, tables.turns, key, keep={}, replace=replace, condition=condition, names=names, values=asked)
 
 
 def _expires_at(turn: TurnHead) -> int:
-    """As long as the turn can be replayed; counted from its start, so that a repeat writes the same."""
-    return int(datetime.fromisoformat(turn.started_at).timestamp()) + keys.TURN_TTL_S
+    """As long as the turn can be replayed; counted from its start, so that a repeat writes the same. A late record's counts long
+    enough for the turn's other records to find it.
+    """
+    return max(int(datetime.fromisoformat(turn.started_at).timestamp()) + keys.TURN_TTL_S, keys.expires_in(_LATE_S))

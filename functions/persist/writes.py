@@ -39,7 +39,8 @@ _PLACEHOLDER_ONLY: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status = :{STREAMING
 
 def tombstone_absent(tables: Tables, turn: TurnHead) -> Write:
     """What is deleted stays deleted: META is gone then, and a late record of its first turn would make it anew."""
-    return check(What.TOMBSTONE, tables.turns, keys.tombstone_key(turn.conversation_id), "attribute_not_exists(pk)")
+    condition, now = f"attribute_not_exists(pk) OR #{keys.EXPIRES} <= :now", {"now": keys.expires_in(0)}
+    return check(What.TOMBSTONE, tables.turns, keys.tombstone_key(turn.conversation_id), condition, (keys.EXPIRES,), now)
 
 
 def meta_touched(tables: Tables, turn: TurnHead, workspace_id: str, updated_at: str) -> Write:

@@ -42,6 +42,9 @@ class Table(TurnsTable):
         self._steps.pop(0)(self)
         return turns.view([item for sk, item in self.items.items() if sk >= keys.events_sk(first)])
 
+    async def deleted(self, turn_id: str, user_id: str) -> bool:
+        return turns.is_forgotten(list(self.items.values()))
+
 
 def nothing(_: Table) -> None:
     """A look in vain."""
@@ -117,3 +120,40 @@ def test_a_run_missing_between_two_pages_is_read_again() -> None:
 
 def test_a_seal_between_two_pages_of_a_read_is_no_end_of_the_log() -> None:
     assert follow(Table(begun, Table.end, lambda table: table.run(3, END)))[-1] == END
+
+
+def forget(table: Table) -> None:
+    table.items[keys.TURN][keys.FORGOTTEN] = {"BOOL": True}
+
+
+def lose(table: Table) -> None:
+    del table.items[keys.TURN]
+
+
+def expire(table: Table) -> None:
+    for item in table.items.values():
+        item[keys.EXPIRES] = {"N": str(int(time.time()))}
+
+
+def test_a_turn_is_said_to_be_deleted_only_where_its_deletion_is_known() -> None:
+    (told,) = follow(Table(forget))
+    assert isinstance(told, Failed)
+    assert (told.code, told.retryable) == ("conversation_not_found", False)
+
+
+@pytest.mark.parametrize("step", [lose, expire])
+def test_a_turn_that_is_not_known_any_more_or_never_was_is_not_said_to_be_deleted(step: Step) -> None:
+    (told,) = follow(Table(step))
+    assert isinstance(told, Failed)
+    assert (told.code, told.retryable, told.partial) == ("internal", True, False)
+    assert "deleted" not in told.message
+
+
+def test_a_turn_whose_deletion_has_expired_is_not_known_any_more() -> None:
+    def both(table: Table) -> None:
+        forget(table)
+        expire(table)
+
+    (told,) = follow(Table(both))
+    assert isinstance(told, Failed)
+    assert told.code == "internal"

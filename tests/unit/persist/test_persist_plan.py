@@ -1,5 +1,6 @@
 """Plans and packing: what shares a transaction, what must not, and what each cancellation means."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from functions.common import keys
 from functions.common.keys import Key
 from functions.common.records import Answer, NewMessage, TurnFinished, TurnHead, TurnStarted
+from functions.common.times import iso
 from functions.persist.entries import Tables, What, Write
 from functions.persist.errors import OutOfTime, Reason, Rejected, Unavailable
 from functions.persist.job import Job, Outcome
@@ -262,9 +264,36 @@ def test_a_record_cancelled_by_anothers_fault_is_as_it_was() -> None:
 
 
 def test_a_receipt_expires_a_day_after_the_turn_began() -> None:
-    write = started(head()).transaction(0, stale=False)[-1]
+    begun = int(time.time()) - 600
+    assert expires_at(head(started_at=iso(begun))) == begun + 24 * 3600
+
+
+def test_the_receipt_of_a_late_record_counts_for_an_hour() -> None:
+    assert expires_at(head(started_at=iso(time.time() - 5 * 24 * 3600))) == pytest.approx(time.time() + 3600, abs=5)
+
+
+def expires_at(turn: TurnHead) -> int:
+    write = started(turn).transaction(0, stale=False)[-1]
     values: dict[str, Any] = dict(write.entry["Update"]["ExpressionAttributeValues"])
-    assert int(values[f":{keys.EXPIRES}"]["N"]) == 1795371620 + 24 * 3600
+    return int(values[f":{keys.EXPIRES}"]["N"])
+
+
+def test_an_expired_receipt_is_emptied_and_then_the_record_is_stored() -> None:
+    job = Job(started(head()))
+    stored = kinds(job.writes)
+    job.cancelled(reasons(job, receipt={"digest": {"S": "other"}, keys.EXPIRES: {"N": str(int(time.time()))}}))
+    assert (job.over, kinds(job.writes)) == (False, [What.RECEIPT])
+    job.stored()
+    assert (job.over, kinds(job.writes)) == (False, stored)
+
+
+def test_an_expired_receipt_that_another_record_has_replaced_is_met_again() -> None:
+    job = Job(started(head()))
+    job.cancelled(reasons(job, receipt={"digest": {"S": "other"}, keys.EXPIRES: {"N": str(int(time.time()))}}))
+    live = {"digest": {"S": "other"}, keys.EXPIRES: {"N": str(int(time.time()) + 60)}}
+    job.cancelled(reasons(job, receipt=live))
+    job.cancelled(reasons(job, receipt=live))
+    assert job.result is Outcome.DUPLICATE
 
 
 def test_the_pace_asks_again_until_the_time_is_up() -> None:
