@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> Starlette:
     session = Session()
     aws = Aws(session, failures.storage)
     key = ModelKey(settings.model, aws)
-    model = Model(settings.model.base_url, key, settings.model.think)
+    model = Model(settings.model.base_url, key, settings.model.think, settings.auth.ca_bundle)
     table = TurnsTable(aws, settings.turns_table)
     outbox = Outbox(aws, settings.queue_url, settings.timing.settle_delay_s)
     quota = QuotaTable(aws, settings.turns_table, settings.quotas)

@@ -2,7 +2,7 @@
 
 httpx2's own goes through anyio, httpcore2 and h11 and hands on one chunk at a time: half of what a paced token costs, most of
 what a burst does, and a part of every cold start. This one hands on what a read brought. What is above it (the SDK's requests,
-its retries and errors) is unchanged; it speaks HTTP/1.1 without proxies, which is what the function uses.
+its retries and errors) is unchanged; it speaks HTTP/1.1 without proxies: where one is configured, httpx2's own is taken.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ class DirectTransport(httpx2.AsyncBaseTransport):
     response is closed before its end: whether all was said, so that only the end is missing, and worth a moment's wait.
     """
 
-    def __init__(self) -> None:
-        self._connections = Connections()
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        self._connections = Connections(ca_bundle)
         self._connections.warm()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

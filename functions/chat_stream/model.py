@@ -20,7 +20,7 @@ from functions.chat_stream.chunks import Answer, Piece
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.direct import POUR, DirectClient
 from functions.chat_stream.reports import ProviderError, Report, failure
-from functions.chat_stream.transport import ASKED, Asked, Transport
+from functions.chat_stream.transport import ASKED, Asked, Transport, way_to
 from functions.common.connections import Sink
 from functions.common.log import get_logger
 from functions.common.records import Usage
@@ -43,12 +43,20 @@ class Model:
     `think_models` names the models that write their reasoning into the text, between tags; EVERY_MODEL is all of them.
     """
 
-    def __init__(self, base_url: str, key: Callable[[], Awaitable[str]], think_models: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        key: Callable[[], Awaitable[str]],
+        think_models: Iterable[str] = (),
+        ca_bundle: str | None = None,
+    ) -> None:
+        """Raises ValueError when the proxy that is configured for the URL is of a kind that is not supported."""
         self._base_url = base_url
+        self._ca_bundle = ca_bundle
         self._key = key
         self._think_models = frozenset(think_models)
         self._learnt = Learnt()
-        self._client = self._connect(Transport(), self._key)
+        self._client = self._connect(Transport(way_to(self._base_url, self._ca_bundle)), self._key)
         base = self._client.base_url
         self._request = FinalRequestOptions.construct(
             method="post",
@@ -84,7 +92,7 @@ class Model:
     async def drop_connections(self) -> None:
         """Closes every connection: none may cross a snapshot."""
         await self._client.close()
-        self._client = self._connect(Transport(), self._key)
+        self._client = self._connect(Transport(way_to(self._base_url, self._ca_bundle)), self._key)
 
     def ask(self, model: str, prompt: Prompt, parameters: Mapping[str, Any] | None, asked: Asked) -> "Completion":
         """A completion to be read once. `parameters` are those that the answer can do without, by OpenAI's names."""

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from functions.chat_stream.model import Model
 from functions.chat_stream.secret import ModelKey
-from functions.common import auth, problems
+from functions.common import problems
 from functions.common.auth import TokenVerifier
 from functions.common.aws import Aws
 from functions.common.log import get_logger
@@ -51,7 +51,7 @@ class Snapshot:
         """Loads what calls of AWS and of the model need, TLS contexts included, and closes every connection."""
         _only_the_adapter(request)
         await self._aws.prepare()
-        await asyncio.to_thread(auth.warm)
+        await asyncio.to_thread(self._verifier.warm)
         await self._model.warm()
         self._session.drop_connections()
         await self._model.drop_connections()

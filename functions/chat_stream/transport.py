@@ -13,6 +13,7 @@ import httpx2
 from functions.chat_stream.deadline import Deadline
 from functions.chat_stream.direct import DirectTransport
 from functions.chat_stream.reports import Report
+from functions.common.trust import proxy_for, tls_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,46 @@ class Asked:
 
 
 _ERROR_BYTES: Final = 64 * 1024  # far more than any error object has
+_MOST_IDLE: Final = 100
+_SENT: Final = "http11.send_request_body.complete"
 _ERROR_S: Final = 2.0  # for its body, once its head is there
 ASKED: Final[ContextVar[Asked | None]] = ContextVar("asked", default=None)
 
 
-class Transport(DirectTransport):
-    """Hears from the turn by ASKED."""
+def way_to(base_url: str, ca_bundle: str | None = None) -> httpx2.AsyncBaseTransport:
+    """The direct way, or httpx2's own where a proxy is configured for this URL. Raises ValueError with a sentence."""
+    proxy = proxy_for(base_url)
+    if proxy is None:
+        return DirectTransport(ca_bundle)
+    if not proxy.startswith(("http://", "https://")):
+        kind = proxy.partition(":")[0]
+        raise ValueError(f"the model's proxy is a {kind} one: only http and https are supported; NO_PROXY can exempt the host")
+    tls = tls_context(ca_bundle)
+    through = httpx2.Proxy(proxy, ssl_context=tls if proxy.startswith("https://") else None)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_MOST_IDLE)
+    return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=through)
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """A way to the model that hears from the turn by ASKED."""
+
+    def __init__(self, way: httpx2.AsyncBaseTransport | None = None) -> None:
+        self._way = way or DirectTransport()
+
+    async def aclose(self) -> None:
+        await self._way.aclose()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if (asked := ASKED.get()) is None:
-            return await super().handle_async_request(request)
-        request.extensions = {**request.extensions, "sent": asked.sent.set, "said_all": asked.said_all}
-        response = await super().handle_async_request(request)
+            return await self._way.handle_async_request(request)
+
+        async def trace(step: str, _: object) -> None:  # of httpx2's own way
+            if step == _SENT:
+                asked.sent.set()
+
+        told = {"sent": asked.sent.set, "said_all": asked.said_all}  # of the direct way
+        request.extensions = {**request.extensions, **(told if isinstance(self._way, DirectTransport) else {"trace": trace})}
+        response = await self._way.handle_async_request(request)
         if response.is_error:
             response = await _in_short(response)
             hopeless = Report.of_bytes(response.status_code, response.content).final

@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 
 from functions.common.access import LOCAL_CALLER, Caller
+from functions.common.trust import ca_bundle, tls_context
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 COOL_DOWN_S: Final = 30.0  # at most one fetch of the keys per this
@@ -114,6 +115,7 @@ class AuthSettings:
     issuer: str | None
     audience: str | None
     workspaces_claim: str = "workspaces"
+    ca_bundle: str | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "AuthSettings":
@@ -125,7 +127,7 @@ class AuthSettings:
             raise ValueError("OIDC_ISSUER is not set: a deployed function does not run without sign-in")
         if issuer and not (issuer.startswith("https://") or _is_loopback_url(issuer)):
             raise ValueError("OIDC_ISSUER must be an https URL (http only on loopback)")
-        return cls(issuer, audience, env.get("WORKSPACES_CLAIM") or "workspaces")
+        return cls(issuer, audience, env.get("WORKSPACES_CLAIM") or "workspaces", ca_bundle(env))
 
 
 class _Seen(NamedTuple):
@@ -147,6 +149,7 @@ class TokenVerifier:
         self._fetched_at = 0.0
         self._lock = threading.Lock()
         self._seen: dict[bytes, _Seen] = {}
+        self._opener: urllib.request.OpenerDirector | None = None
 
     def verify(self, authorization: str | None) -> Caller:
         """The caller of an `Authorization` header; raises Unauthenticated or NeedKeys. No I/O."""
@@ -275,13 +278,19 @@ class TokenVerifier:
             raise Unauthenticated(Refusal.BAD_WORKSPACES)
         return Caller(sub, frozenset(name for name in claimed if name))
 
+    def warm(self) -> None:
+        """Makes now what the first fetch would make, a TLS context with the certificates: 40 ms. Opens no connection."""
+        if self._opener is None:
+            tls = urllib.request.HTTPSHandler(context=tls_context(self._settings.ca_bundle))
+            self._opener = urllib.request.build_opener(tls, _HttpsOnly)  # and urllib's own way through a proxy
+
     def _fetch(self) -> dict[str, jwt.PyJWK]:
         issuer = self._settings.issuer or ""
-        discovery = _get_json(issuer.rstrip("/") + "/.well-known/openid-configuration")
+        discovery = self._get_json(issuer.rstrip("/") + "/.well-known/openid-configuration")
         if discovery["issuer"] != issuer:
             raise ValueError("the discovery document names another issuer")
         keys = {}
-        for raw in _get_json(discovery["jwks_uri"])["keys"]:
+        for raw in self._get_json(discovery["jwks_uri"])["keys"]:
             if raw.get("use", "sig") != "sig":
                 continue
             try:
@@ -293,6 +302,19 @@ class TokenVerifier:
         if not keys:
             raise ValueError("the issuer publishes no usable key")
         return keys
+
+    def _get_json(self, url: str) -> Any:
+        _check_scheme(url)
+        self.warm()
+        assert self._opener is not None  # noqa: S101 - just made
+        end = time.monotonic() + _FETCH_TIMEOUT_S
+        with self._opener.open(url, timeout=_FETCH_TIMEOUT_S) as response:
+            body = b""
+            while (part := response.read1(_MAX_JWKS_BYTES)) and len(body) < _MAX_JWKS_BYTES:
+                body += part
+                if time.monotonic() > end:  # the time-out above is of each read
+                    raise TimeoutError
+        return json.loads(body)
 
 
 def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
@@ -323,16 +345,15 @@ def _fault_of(error: Exception) -> IssuerFault:
     return IssuerFault.UNREACHABLE if isinstance(cause, OSError) else IssuerFault.MISCONFIGURED
 
 
-def warm() -> None:
-    """Makes now what the first fetch would make, a TLS context with the machine's certificates: 40 ms. Opens no connection."""
-    urllib.request.install_opener(urllib.request.build_opener())
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _check_scheme(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _get_json(url: str) -> Any:
+def _check_scheme(url: str) -> None:
     if not (url.startswith("https://") or _is_loopback_url(url)):
         raise ValueError("not an https URL")
-    with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT_S) as response:  # noqa: S310 - the scheme is checked above
-        return json.loads(response.read(_MAX_JWKS_BYTES))
 
 
 def _is_loopback_url(url: str) -> bool:

@@ -16,9 +16,11 @@ from pydantic_core import from_json, to_json
 from functions.common import VERSION
 from functions.common.connections import Connections, Origin
 from functions.common.http_body import Head
+from functions.common.proxied import ProxiedWay
 from functions.common.session import Session
 from functions.common.shared_call import SharedCall
 from functions.common.storage_faults import StorageFault, fault_of, fault_of_cancelled, fault_of_code
+from functions.common.trust import proxy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Aws:
         self.failed = failed
         self._connections = Connections()
         self._origins: dict[str, Origin] = {}
+        self._ways: dict[str, ProxiedWay | None] = {}
         self._prepare = SharedCall(lambda: asyncio.to_thread(self._session.prepare))
         self._renew = SharedCall(lambda: asyncio.to_thread(self._session.renew))
 
@@ -159,16 +162,30 @@ class Aws:
         """A signed request, and what came back. Raises a TransportError."""
         if (origin := self._origins.get(service.name)) is None:
             origin = self._origins[service.name] = Origin.of(httpx2.URL(self._session.endpoint(service.name)))
+        if (proxied := self._proxied(service)) is not None:
+            return await proxied.exchange(head, body)
         return await self._connections.exchange(origin, head, body, service.connect_s, service.read_s)
+
+    def _proxied(self, service: Service) -> ProxiedWay | None:
+        """The way through a proxy, where one is configured for the service."""
+        if service.name not in self._ways:
+            url = self._session.endpoint(service.name)
+            through = proxy_for(url)
+            timeouts = service.connect_s, service.read_s
+            self._ways[service.name] = ProxiedWay(url, through, self._session.ca_bundle, timeouts) if through else None
+        return self._ways[service.name]
 
     async def prepare(self) -> None:
         """Does now what the first call would have to do, but for finding credentials. Opens no connection."""
         await self._prepare()
+        self._connections.ca_bundle = self._session.ca_bundle
         await asyncio.to_thread(self._connections.warm)
 
     async def close(self) -> None:
         """Closes every connection; later calls open new ones."""
         await self._connections.close()
+        for way in filter(None, self._ways.values()):
+            way.close()
 
     async def _credentials(self) -> None:
         """Sees to it that there are some. Only those near their end are waited for. Raises NotReady."""

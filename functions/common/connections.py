@@ -1,18 +1,21 @@
-"""HTTP/1.1 connections on asyncio, kept between requests, read without an object per chunk. No proxies; one event loop.
+"""HTTP/1.1 connections on asyncio, kept between requests, read without an object per chunk. For one event loop.
 
-AWS is asked through them (aws.py), and the model (chat_stream's direct.py).
+AWS is asked through them (aws.py), and the model (chat_stream's direct.py), where no proxy is configured for it.
 """
 
 import asyncio
+import ipaddress
+import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import httpx2
-import truststore
 
 from functions.common.http_body import Head, ResponseParser
+from functions.common.staggered import addresses, connected_socket
+from functions.common.trust import tls_context
 
 _KEPT_S: Final = 60.0  # an idle connection
 _MOST_IDLE: Final = 100
@@ -34,7 +37,9 @@ class Origin(NamedTuple):
 class Connections:
     """The connections to any number of origins. What fails raises one of httpx2's TransportErrors."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        """`ca_bundle` is a file of certificates to trust in place of the machine's; it may be set until the first connection."""
+        self.ca_bundle = ca_bundle
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
         self._context: ssl.SSLContext | None = None
@@ -46,7 +51,7 @@ class Connections:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._context = tls_context(self.ca_bundle)
         return self._context
 
     async def exchange(self, origin: Origin, head: bytes, body: bytes, connect_s: float, read_s: float) -> tuple[Head, bytes]:
@@ -109,9 +114,10 @@ class Connections:
         tls = self._tls() if origin.secure else None
         try:
             async with asyncio.timeout(seconds):
-                # Address after address: asyncio's race of them loses the winner's socket when it is cancelled at its end.
+                made = await _way_in(origin)
+                name = origin.host if origin.secure else None
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._open), origin.host, origin.port, ssl=tls
+                    lambda: Connection(loop, self._open), sock=made, ssl=tls, server_hostname=name
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("no connection") from error
@@ -128,6 +134,17 @@ class Connections:
         for connection in tuple(self._open):
             connection.close()
             await connection.lost.wait()
+
+
+async def _way_in(origin: Origin) -> socket.socket:
+    """A socket that is connected to one of the origin's addresses."""
+    host = origin.host
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return await connected_socket(await addresses(host, origin.port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET  # an address needs no thread that looks it up
+    return await connected_socket([(family, socket.SOCK_STREAM, 0, "", (host, origin.port))])
 
 
 class Connection(asyncio.Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from functions.common.signing import Signer
 from functions.common.storage_faults import StorageFault
+from functions.common.trust import BUNDLES
 
 if TYPE_CHECKING:
     import botocore.session
@@ -57,11 +58,21 @@ def core_session() -> "botocore.session.Session":
     return core
 
 
+def ca_bundle_of(core: "botocore.session.Session") -> str | None:
+    """The certificates to trust in place of the machine's: AWS_CA_BUNDLE or the profile's, else what all connections trust."""
+    from botocore.configprovider import ConfigChainFactory
+
+    chains = ConfigChainFactory(core)
+    named = (chains.create_config_chain(env_var_names=name).provide() for name in BUNDLES)
+    return core.get_config_variable("ca_bundle") or next(filter(None, named), None)
+
+
 class Session:
     """Made on first use, in a thread: `prepare` imports and reads files, `renew` may ask Lambda's credentials endpoint."""
 
     def __init__(self) -> None:
         self.prepared = False
+        self.ca_bundle: str | None = None
         self._core: Any = None
         self._to_credentials: Any = None
         self._credentials: Credentials | None = None
@@ -78,6 +89,7 @@ class Session:
         self._core = core_session()
         self._own_way_to_credentials()
         self._region = self._core.get_config_variable("region")
+        self.ca_bundle = ca_bundle_of(self._core)
         for service in _SERVICES if self._region else ():
             self.endpoint(service)  # the first reads a file of 1 MB
         self.prepared = True

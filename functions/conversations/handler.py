@@ -11,7 +11,7 @@ from botocore.config import Config
 from functions.common.auth import TokenVerifier
 from functions.common.failures import Failures
 from functions.common.log import get_logger
-from functions.common.session import core_session
+from functions.common.session import ca_bundle_of, core_session
 from functions.common.variables import warn_of_unknown
 from functions.conversations.failing_calls import watch
 from functions.conversations.gate import Event, Gate
@@ -46,4 +46,5 @@ def gate() -> Gate:
 def dynamodb() -> "DynamoDBClient":
     """The client. DynamoDB answers in milliseconds; what takes seconds is lost, and a person is waiting."""
     config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
-    return boto3.Session(botocore_session=core_session()).client("dynamodb", config=config)
+    core = core_session()
+    return boto3.Session(botocore_session=core).client("dynamodb", config=config, verify=ca_bundle_of(core))
