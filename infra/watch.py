@@ -19,6 +19,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from functions.common.failures import SIGN_IN_FAILURES, STORAGE_FAILURES
 from infra.config import Config
 from infra.resources import SETTLE_DELAY_S
 
@@ -201,6 +202,11 @@ class Watch(Construct):
             dimensions_map=dimensions,
         )
 
+    def _by_reason(self, name: str) -> cloudwatch.MathExpression:
+        """One line for each function and reason that there were."""
+        search = f"""SEARCH('{{"{self._namespace}",reason,service}} MetricName="{name}"', 'Sum', 300)"""
+        return cloudwatch.MathExpression(expression=search, label="", using_metrics={}, period=Duration.minutes(5))
+
     def _tell(self, email: str | None) -> sns.Topic | None:
         if email is None:
             return None
@@ -262,6 +268,10 @@ class Watch(Construct):
                 "Failures of the model by reason",
                 [self._metric("ModelFailures", "Sum", service="chat_stream", reason=reason) for reason in _MODEL_FAILURES],
             )
+        )
+        dashboard.add_widgets(
+            _graph("Failed sign-ins by reason", [self._by_reason(SIGN_IN_FAILURES)]),
+            _graph("Failed calls to AWS by reason", [self._by_reason(STORAGE_FAILURES)]),
         )
         dashboard.add_widgets(
             _graph(

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from functions.chat_stream.settings import Settings as ChatSettings
+from functions.common.failures import SIGN_IN_FAILURES, STORAGE_FAILURES
 from functions.common.records import AnswerStatus, SettleTurn, TurnHead, TurnStarted
 from functions.persist import handler as persist
 from functions.persist import inbox
@@ -236,7 +237,8 @@ def watched_metrics(stack: Stack) -> set[tuple[str, str]]:
         properties = alarm["Properties"]
         metrics = [one["MetricStat"]["Metric"] for one in properties.get("Metrics", []) if "MetricStat" in one]
         found |= {(one["Namespace"], one["MetricName"]) for one in (metrics or [properties])}
-    return found | {(metric[0], metric[1]) for widget in dashboard(stack) for metric in widget["properties"]["metrics"]}
+    shown = [metric for widget in dashboard(stack) for metric in widget["properties"]["metrics"]]
+    return found | {(metric[0], metric[1]) for metric in shown if len(metric) > 1}  # the others are searches
 
 
 def dashboard(stack: Stack) -> list[Any]:
@@ -256,6 +258,13 @@ def test_the_dashboard_counts_every_way_in_which_a_turn_can_end(stack: Stack) ->
     (turns,) = [widget for widget in dashboard(stack) if widget["properties"]["title"] == "Turns by outcome"]
     shown = {metric[metric.index("outcome") + 1] for metric in turns["properties"]["metrics"]}
     assert shown == set(get_args(AnswerStatus)) - {"interrupted"}
+
+
+def test_the_dashboard_shows_why_sign_ins_and_calls_to_aws_fail(stack: Stack) -> None:
+    for title, name in (("Failed sign-ins by reason", SIGN_IN_FAILURES), ("Failed calls to AWS by reason", STORAGE_FAILURES)):
+        (widget,) = [one for one in dashboard(stack) if one["properties"]["title"] == title]
+        ((search,),) = widget["properties"]["metrics"]
+        assert search["expression"] == f"""SEARCH('{{"chat-prod",reason,service}} MetricName="{name}"', 'Sum', 300)"""
 
 
 def turn_head() -> TurnHead:
