@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from functions.common.problems import Field, Internal, InvalidRequest, NotFound, Problem, Unavailable
 
@@ -24,7 +25,7 @@ def as_problem(error: Exception, logger: Logger) -> Problem:
     if isinstance(error, ClientError):
         logger.error("storage refused", exc_info=error, extra={"code": error.response["Error"].get("Code")})
         return Unavailable(headers={"retry-after": _RETRY_AFTER_S})
-    if isinstance(error, BotoCoreError):
+    if isinstance(error, BotoCoreError | ResponseParserError):
         logger.error("storage does not answer", exc_info=error)
         return Unavailable(headers={"retry-after": _RETRY_AFTER_S})
     logger.error("unexpected", exc_info=error)

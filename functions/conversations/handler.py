@@ -1,5 +1,6 @@
 """The function's entry: everything is made on the first invocation, then kept."""
 
+import json
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from functions.common.auth import TokenVerifier
 from functions.common.failures import Failures
@@ -47,4 +49,14 @@ def dynamodb() -> "DynamoDBClient":
     """The client. DynamoDB answers in milliseconds; what takes seconds is lost, and a person is waiting."""
     config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
     core = core_session()
-    return boto3.Session(botocore_session=core).client("dynamodb", config=config, verify=ca_bundle_of(core))
+    client = boto3.Session(botocore_session=core).client("dynamodb", config=config, verify=ca_bundle_of(core))
+    client.meta.events.register("before-parse.dynamodb", _check_whole)
+    return client
+
+
+def _check_whole(response_dict: dict[str, Any], **_event: Any) -> None:
+    """Raises ResponseParserError for a body that is no JSON: botocore would take it for an answer without an item."""
+    try:
+        json.loads(response_dict["body"] or b"{}")
+    except ValueError as error:
+        raise ResponseParserError("a reply that is cut short") from error

@@ -11,6 +11,7 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from functions.common.events import Complete, Event, Failed, is_terminal
 from functions.common.keys import PK, SK, conversation_pk
@@ -37,7 +38,7 @@ def with_text_so_far(store: Store, rows: Sequence[Row], logger: Logger) -> Seque
                 logger.warning("the turns table is slow: some answers under way are shown without their text")
                 break
             shown[index] = _filled(store, rows[index])
-    except (ClientError, BotoCoreError):
+    except (ClientError, BotoCoreError, ResponseParserError):
         # One failure ends it: each further read could wait for the same timeout.
         logger.warning("the turns table does not answer: answers under way are shown without their text", exc_info=True)
     return shown
