@@ -16,6 +16,7 @@ _REFUSED = {"conversation_not_found", "duplicate_turn", "quota_exceeded", "not_s
 _QUEUED_WITHIN_S = 10
 # A checkpoint is begun 1.1 s after the one before it was written, and a write takes 3 s at the most before it is given up.
 _MOST_LOST_S = 4.1
+_LATE_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,12 @@ def outcome(turn: Begun) -> str:
 
 
 def lost_s(turn: Begun, until: float, kills: list[float]) -> float:
-    """How long before the kill the first token came that the log, which ends at number `until`, does not hold."""
+    """How long before the kill the first token came that the log, which ends at number `until`, does not hold.
+
+    Its reader may have had it a moment after the kill was noted.
+    """
     first = min((at for number, (_, at) in turn.shown.items() if number > until), default=None)
-    return 0.0 if first is None else min((kill - first for kill in kills if kill > first), default=0.0)
+    return 0.0 if first is None else max(0.0, min((kill - first for kill in kills if kill > first - _LATE_S), default=0.0))
 
 
 def scan(system: LocalSystem, table: str) -> list[Row]:
