@@ -1,12 +1,10 @@
-"""One page in any browser and of any size, as a person has it: what is typed, pressed and seen.
-
-Chromium by Playwright, WebKit by its WebDriver. No window of WebKit's is as small as a phone: there, a phone is a frame.
-"""
+"""One page in Chromium (by Playwright) or WebKit (by its WebDriver), as a person has it: what is typed, pressed and seen."""
 
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,6 +23,9 @@ DESKTOP: Final = (1200, 800)
 PHONE: Final = (360, 640)
 DRIVER: Final = "WebKitWebDriver"
 _WAIT_S: Final = 20.0
+# A window is at least as wide as its toolbar: with this one it can be as narrow as a phone.
+_TOOLBAR: Final = 20
+_SMALL_TOOLBAR: Final = "* { font-size: 1px; padding: 0; margin: 0; min-width: 0; min-height: 0; border-width: 0; }"
 _FORGET: Final = """
     localStorage.clear();
     sessionStorage.clear();
@@ -71,7 +72,7 @@ def until(screen: Screen, expression: str, expected: Any = True) -> None:
         if seen == expected:
             return
         time.sleep(0.05)
-    shown = screen.run("`${location.pathname}: ${document.body.innerText}`")
+    shown = screen.run("`${location.pathname}: ${document.body.innerText.slice(0, 800)}`")
     raise AssertionError(f"{expression} is {seen!r}, not {expected!r}. The page shows, at {shown}")
 
 
@@ -136,42 +137,24 @@ class ChromiumScreen:
 class WebKitScreen:
     touch = False  # its driver knows no touch
 
-    def __init__(self, driver: WebKitGTK, url: str, size: tuple[int, int] | None = None) -> None:
-        """`size` is a frame's, for what no window can be as small as."""
+    def __init__(self, driver: WebKitGTK, url: str, size: tuple[int, int]) -> None:
         self._driver = driver
         self._url = url
-        self._size = size
+        self.resize(*size)
 
     def open(self, path: str) -> None:
-        driver = self._driver
-        driver.switch_to.default_content()
-        driver.get(f"{self._url}/api/health")
-        driver.execute_script(_FORGET)
-        if self._size is None:
-            driver.get(self._url + path)
-            return
-        width, height = self._size
-        driver.execute_script(
-            "document.body.innerHTML = `<iframe width=${arguments[0]} height=${arguments[1]} style='border: 0'>`;"
-            "document.body.style.margin = 0; document.querySelector('iframe').src = arguments[2];",
-            width,
-            height,
-            path,
-        )
-        driver.switch_to.frame(0)
-        until(self, "location.pathname", path)
+        self._driver.get(f"{self._url}/api/health")
+        self._driver.execute_script(_FORGET)
+        self._driver.get(self._url + path)
 
     def reload(self) -> None:
         self.run("void (window.before = true) ?? location.reload()")
         until(self, "window.before === undefined && document.readyState", "complete")
 
     def resize(self, width: int, height: int) -> None:
-        assert self._size is not None
-        self._driver.switch_to.default_content()
-        self._driver.execute_script(
-            "Object.assign(document.querySelector('iframe'), { width: arguments[0], height: arguments[1] })", width, height
-        )
-        self._driver.switch_to.frame(0)
+        """The page's size: the window is higher by its own toolbar."""
+        self._driver.set_window_rect(0, 0, width, height + _TOOLBAR)
+        until(self, f"innerWidth === {width} && Math.abs(innerHeight - {height}) < {_TOOLBAR}")
 
     def run(self, expression: str) -> Any:
         return self._driver.execute_script(f"return {expression};")
@@ -207,10 +190,14 @@ def missing_for_webkit() -> list[str]:
 @contextmanager
 def webkit() -> Iterator[WebKitGTK]:
     """WebKit with its driver, on a display of its own."""
-    with _display() as display:
+    with _display() as display, tempfile.TemporaryDirectory() as settings:
+        style = Path(settings, "gtk-3.0", "gtk.css")
+        style.parent.mkdir()
+        style.write_text(_SMALL_TOOLBAR)
         env = {
             **os.environ,
             "DISPLAY": display,
+            "XDG_CONFIG_HOME": settings,
             "GDK_BACKEND": "x11",
             "NO_AT_BRIDGE": "1",  # no accessibility bus: nobody listens
             "LIBGL_ALWAYS_SOFTWARE": "1",
@@ -223,7 +210,6 @@ def webkit() -> Iterator[WebKitGTK]:
             warnings.simplefilter("ignore", DeprecationWarning)  # Selenium's own, of how it calls itself
             driver = WebKitGTK(options=options, service=Service(shutil.which(DRIVER), env=env))
         try:
-            driver.set_window_rect(0, 0, *DESKTOP)
             yield driver
         finally:
             driver.quit()

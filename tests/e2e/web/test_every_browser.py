@@ -49,11 +49,11 @@ def webkit_driver() -> Iterator[WebKitGTK]:
 def screen(request: pytest.FixtureRequest, browser: Browser, stack: LocalSystem) -> Iterator[Screen]:
     """A page in each browser, as a desktop has it and as a phone has it; a phone in Chromium is used by touch."""
     engine, form = request.param.split()
-    if engine == "webkit":
-        yield WebKitScreen(request.getfixturevalue("webkit_driver"), stack.url, PHONE if form == "phone" else None)
-        return
-    width, height = PHONE if form == "phone" else DESKTOP
     touch = form == "phone"
+    width, height = size = PHONE if touch else DESKTOP
+    if engine == "webkit":
+        yield WebKitScreen(request.getfixturevalue("webkit_driver"), stack.url, size)
+        return
     context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch)
     problems: list[str] = []
     page = context.new_page()
