@@ -96,7 +96,10 @@ def refusal(tables: Tables, turn: TurnHead, code: str) -> Write:
     """Says that the turn is not stored, and why: its conversation is not there for this caller (absent, deleted, another
     workspace's, all the same), or one of its messages has the id of another.
     """
-    return _write(tables, turn, {"refused": code}, _SAME_REQUEST, ())
+    # Never over the word that the turn is answered: then it is another run of it that is refused, and the two share the receipt.
+    return _write(
+        tables, turn, {"refused": code}, f"{_SAME_REQUEST} AND attribute_not_exists(#answer_status)", ("answer_status",)
+    )
 
 
 def _write(

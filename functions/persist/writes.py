@@ -33,6 +33,9 @@ _SAME_DEPTH: Final = "attribute_not_exists(#order_key) OR #order_key = :order_ke
 # answer replaces its placeholder, or what a settling made of it; a repeat, or a settling that comes late, fails here.
 _OWN_ANSWER: Final = "#role = :role AND #user_id = :user_id AND (attribute_not_exists(#digest) OR #digest = :digest)"
 _PLACE_FREE_OR_OWN: Final = f"{_FREE} OR ({_OWN_ANSWER})"
+# A run that begins where another run of the turn has been answered (the turns table had forgotten it) finds the place taken.
+_NOT_ANSWERED: Final = f"(#status IN (:{STREAMING}, :{INTERRUPTED}) OR attribute_not_exists(#owner) OR #owner = :owner)"
+_PLACE_OF_A_RUN: Final = f"{_FREE} OR ({_OWN_ANSWER} AND {_NOT_ANSWERED})"
 _ANSWER_OPEN: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status IN (:{STREAMING}, :{INTERRUPTED}))"
 _PLACEHOLDER_ONLY: Final = f"{_FREE} OR ({_OWN_ANSWER} AND #status = :{STREAMING})"
 
@@ -102,7 +105,14 @@ def message(tables: Tables, turn: TurnHead, new: NewMessage) -> Write:
 def placeholder(tables: Tables, turn: TurnHead) -> Write:
     """The answer's place, until the answer comes; it changes nothing when that was here first. Another's place fails it."""
     keep = {**_head_of_answer(turn), "status": STREAMING, "updated_at": turn.started_at}
-    return update(What.MESSAGE, tables.conversations, _answer_key(turn), keep=keep, replace={}, condition=_PLACE_FREE_OR_OWN)
+    key = _answer_key(turn)
+    if turn.owner is None:  # of a version that did not name its runs
+        return update(What.MESSAGE, tables.conversations, key, keep=keep, replace={}, condition=_PLACE_FREE_OR_OWN)
+    asked = {STREAMING: STREAMING, INTERRUPTED: INTERRUPTED, keys.OWNER: turn.owner}
+    names = (keys.OWNER,)
+    return update(
+        What.MESSAGE, tables.conversations, key, keep=keep, replace={}, condition=_PLACE_OF_A_RUN, names=names, values=asked
+    )
 
 
 def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool = False, updated_at: str | None = None) -> Write:
@@ -118,6 +128,8 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
     }
     replace: dict[str, str] = {"status": ended.status, "content": ended.content, "updated_at": updated_at or ended.finished_at}
     replace |= {name: part for name, part in parts.items() if part is not None}
+    if turn.owner is not None:
+        replace[keys.OWNER] = turn.owner
     return update(
         What.ANSWER,
         tables.conversations,
@@ -131,10 +143,13 @@ def answer(tables: Tables, turn: TurnHead, ended: Answer, placeholder_only: bool
 
 
 def is_own_answer(item: Mapping[str, Any], turn: TurnHead) -> bool:
-    """Whether the item that an answer met is an answer to the same request of the same user."""
+    """Whether the item that an answer met is an answer to the same request of the same user, and not another run's."""
     if item.get("role") != {"S": "assistant"} or item.get("user_id") != {"S": turn.user_id}:
         return False
-    return "digest" not in item or item["digest"] == {"S": turn.digest}
+    if "digest" in item and item["digest"] != {"S": turn.digest}:
+        return False
+    is_open = item.get("status") in ({"S": STREAMING}, {"S": INTERRUPTED})
+    return is_open or turn.owner is None or item.get(keys.OWNER, {"S": turn.owner}) == {"S": turn.owner}
 
 
 def _answer_key(turn: TurnHead) -> keys.Key:

@@ -216,3 +216,64 @@ def test_an_answer_whose_beginning_is_stored_does_not_write_its_id_again(world: 
     assert [row for row in world.scan()["conversations"] if row["sk"].startswith("MID#")] == [
         row for row in before if row["sk"].startswith("MID#")
     ]
+
+
+def a_day_later(world: World, turn: TurnHead) -> None:
+    """The turns table has forgotten the turn."""
+    for row in world.scan()["turns"]:
+        if row["pk"] == f"TURN#{turn.turn_id}#{turn.user_id}":
+            world.raw.delete_item(TableName="turns", Key={"pk": {"S": row["pk"]}, "sk": {"S": row["sk"]}})
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=lambda order: "".join(map(str, order)))
+def test_a_turn_sent_again_when_it_is_forgotten_is_refused_and_its_first_answer_stays(
+    world: World, order: tuple[int, ...]
+) -> None:
+    """The same request, in another run: its answer is another one, and must not be told as stored."""
+    first, again = head(2, owner="run 1"), head(2, owner="run 2")
+    world.deliver(started(first), finished(first))
+    before = world.scan()["conversations"]
+    a_day_later(world, first)
+    records: list[Record] = [started(again), finished(again, "another answer"), settling(again)]
+
+    for index in order:
+        assert world.deliver(records[index]) == []
+
+    assert world.scan()["conversations"] == before
+    receipt = world.receipt(again) or {}
+    assert receipt["refused"] == "duplicate_turn"
+    assert not {"conversation_id", "answer_status"} & receipt.keys()
+
+
+def test_a_turn_sent_again_when_it_is_forgotten_replaces_what_was_left_of_a_killed_run(world: World) -> None:
+    first, again = head(2, owner="run 1"), head(2, owner="run 2")
+    world.deliver(started(first), settling(first))
+    a_day_later(world, first)
+
+    assert world.deliver(started(again), finished(again, "whole")) == []
+
+    assert (world.answer(again) or {})["content"] == "whole"
+    assert (world.receipt(again) or {})["answer_status"] == "complete"
+
+
+@pytest.mark.parametrize("record", [started, finished])
+def test_another_run_of_an_answered_turn_does_not_turn_the_first_ones_receipt_into_a_refusal(world: World, record: Any) -> None:
+    first, again = head(2, owner="run 1"), head(2, owner="run 2")
+    world.deliver(started(first), finished(first))
+    before = world.scan()
+
+    assert world.deliver(record(again)) == []
+
+    assert world.scan() == before
+
+
+@pytest.mark.parametrize("order", list(permutations(range(2))), ids=lambda order: "".join(map(str, order)))
+def test_a_run_finds_its_own_answer_whatever_came_first(world: World, order: tuple[int, ...]) -> None:
+    turn = head(2, owner="run 1")
+    records: list[Record] = [started(turn), finished(turn)]
+    for index in (*order, *order):
+        assert world.deliver(records[index]) == []
+
+    receipt = world.receipt(turn) or {}
+    assert (receipt["answer_status"], receipt["conversation_id"]) == ("complete", turn.conversation_id)
+    assert "refused" not in receipt
