@@ -29,7 +29,7 @@ def verifier(audience: str = "web") -> TokenVerifier:
 
 def token(claims: dict[str, Any], **header: Any) -> str:
     """Signs anything, also what `jwt.encode` would refuse to write. ABSENT leaves a claim or a header out."""
-    good = {"iss": ISSUER, "sub": "alice", "exp": int(time.time()) + 600, "aud": "web"}
+    good = {"iss": ISSUER, "sub": "alice", "exp": int(time.time()) + 86_400, "aud": "web"}  # made once, used minutes later
     head = {"alg": "ES256", "kid": "one", "typ": "JWT", **header}
     parts = [{name: value for name, value in part.items() if value is not ABSENT} for part in (head, {**good, **claims})]
     signed = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
