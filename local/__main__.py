@@ -86,7 +86,7 @@ def main() -> None:
     log = Log()
     try:
         for found in unknown(os.environ):
-            log.say(f"{found}; it is ignored", "WARNING")
+            log.say(str(found), "WARNING")
         settings = Settings.from_env(os.environ, json_output="--json" in sys.argv[1:])
         sys.exit(asyncio.run(run(settings, os.environ, log)))
     except Unusable as reason:

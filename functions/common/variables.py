@@ -82,7 +82,7 @@ class Unknown(NamedTuple):
     nearest: str | None
 
     def __str__(self) -> str:
-        return f"{self.name} is not a setting" + (f"; did you mean {self.nearest}?" if self.nearest else "")
+        return f"{self.name} is not a setting and is ignored" + (f"; did you mean {self.nearest}?" if self.nearest else "")
 
 
 def unknown(env: Mapping[str, str]) -> list[Unknown]:

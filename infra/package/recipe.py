@@ -23,8 +23,6 @@ NEVER_TAKEN: Final = (
     "click._termui_impl",
     "click._winconsole",
     "click.shell_completion",
-    "h11",
-    "httpcore2",  # httpx2's own transport: we have another
     "httpx2._main",
     "httpx2.websockets._api",
     "idna.__main__",
@@ -56,7 +54,7 @@ ONLY_CHILDREN: Final = {
     "openai.resources": (),
 }
 # Distributions that ask importlib.metadata for their own version while they are imported.
-WITH_METADATA: Final = ("httpx2",)
+WITH_METADATA: Final = ("httpcore2", "httpx2")
 
 
 @dataclass(frozen=True, slots=True)

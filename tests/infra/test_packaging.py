@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -147,6 +148,35 @@ def test_a_package_runs_by_itself_beside_the_runtime_s_boto3(function: str, tmp_
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 50
+
+
+@needs_python
+def test_the_packaged_model_s_way_leads_through_a_proxy(tmp_path: Path) -> None:
+    """httpx2's own transport, which is taken then, is imported no earlier, so nothing else would show that a part is missing."""
+    package = build.build("chat_stream", HERE)
+    script = (
+        "import asyncio, sys\n"
+        f"sys.path[:0] = [{str(package.folder)!r}]; sys.path.append({str(runtime_libraries(tmp_path))!r})\n"
+        "import httpx2\n"
+        "from functions.chat_stream.transport import way_to\n"
+        "way = way_to('https://model.test/v1')\n"
+        "try:\n"
+        "    asyncio.run(way.handle_async_request(httpx2.Request('GET', 'https://model.test/v1')))\n"
+        "except httpx2.ConnectError:\n"
+        "    print('no proxy there')\n"
+    )
+    python = bytecode.interpreter()
+    assert python is not None
+    done = subprocess.run(
+        [python, "-B", "-c", script], env={"HTTPS_PROXY": f"http://127.0.0.1:{refusing_port()}"}, capture_output=True, text=True,
+        check=False, timeout=55,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("no proxy there\n", "")
+
+
+def refusing_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        return int(gone.getsockname()[1])
 
 
 def runtime_libraries(target: Path) -> Path:
