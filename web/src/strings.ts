@@ -49,6 +49,7 @@ export const strings = {
   reasoning: "Reasoning",
   copy: "Copy",
   copied: "Copied",
+  notPrinted: "Earlier messages were not there yet when this was printed. Print it again.",
   copyFailed: "The browser did not let this be copied.",
   copyCode: "Copy code",
   edit: "Edit",
