@@ -159,7 +159,7 @@ class Recorder:
         time: the answer itself is in the queue.
         """
         if self._checkpoints is not None:
-            await ended(self._checkpoints)  # else both would write the same events
+            await cancel_and_wait(self._checkpoints)  # else both would write the same events
         deadline = Deadline.after(min(_LAST_WORDS_S, deadline.left()))
         if not self._claimed:
             await self._insist(self._claim, deadline, deadline)
@@ -321,7 +321,7 @@ class Recorder:
             log("the turns table does not answer", extra={"turn_id": self._head.turn_id, "error": cause})
 
 
-async def ended(task: "asyncio.Task[None]") -> None:
+async def cancel_and_wait(task: "asyncio.Task[None]") -> None:
     """Cancels the task and waits until it has ended. What it raised is not raised here."""
     task.cancel()
     await asyncio.wait({task})

@@ -19,7 +19,7 @@ from functions.chat_stream.metrics import Figures, Meter, Moment
 from functions.chat_stream.model import Completion, Model, Piece
 from functions.chat_stream.outbox import Outbox
 from functions.chat_stream.quota import QuotaTable, resume_lease
-from functions.chat_stream.recorder import Listeners, Recorder, ended
+from functions.chat_stream.recorder import Listeners, Recorder, cancel_and_wait
 from functions.chat_stream.replay import follow
 from functions.chat_stream.request import TurnRequest
 from functions.chat_stream.settings import Limits, Timing
@@ -108,7 +108,7 @@ class Turn:
         try:
             ending = await self._ended
             deadline.cancel()
-            await ended(relay)
+            await cancel_and_wait(relay)
             await self._close(ending)
         except Exception:  # a fault of ours still ends the stream with its one terminal event
             logger.exception("the turn broke", extra={"turn_id": self.head.turn_id})
@@ -117,7 +117,7 @@ class Turn:
             if self._pace is not None:
                 self._pace.cancel()  # it would keep the whole answer in memory for as long as a first token may take
             self.log.close()
-            await ended(storage)
+            await cancel_and_wait(storage)
 
     @property
     def is_stream(self) -> bool:
@@ -297,7 +297,7 @@ class Turn:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if showing.done():
             showing.result()
-        await ended(showing)
+        await cancel_and_wait(showing)
 
     async def _show_other_run(self) -> None:
         """From its second event on: the first is what this response began with too."""
