@@ -39,6 +39,11 @@ const moment = v.pipe(
   v.string(),
   v.check((text) => Number.isFinite(Date.parse(text))),
 );
+/** A moment as milliseconds: beyond what a `Date` holds, `toISOString` throws. */
+const instant = v.pipe(
+  v.number(),
+  v.check((ms) => Number.isFinite(new Date(ms).getTime())),
+);
 const orNull = <T>(schema: v.GenericSchema<unknown, T>) => v.nullable(schema);
 const role = v.picklist(["system", "user", "assistant"]);
 
@@ -121,7 +126,7 @@ const outboxEntry: v.GenericSchema<unknown, OutboxEntry> = v.pipe(
     body,
     messages: v.array(message),
     over: v.boolean(),
-    at: v.number(),
+    at: instant,
   }),
   v.check((entry) => entry.turnId === entry.body.turnId),
 );
