@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from functions.chat_stream import recorder
 from functions.common.log import get_logger
 from local.aws import embedded_aws
 from local.model.pace import INSTANT
@@ -34,6 +35,12 @@ def aws_endpoint() -> Iterator[str]:
     """An embedded AWS for the whole session of this worker."""
     with embedded_aws() as endpoint:
         yield endpoint
+
+
+@pytest.fixture
+def brief_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a turn's end writes is given up soon: for tests in which it fails for good."""
+    monkeypatch.setattr(recorder, "_LAST_WORDS_S", 0.6)
 
 
 @pytest.fixture

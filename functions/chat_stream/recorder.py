@@ -173,7 +173,7 @@ class Recorder:
     async def release(self, tokens: int, deadline: Deadline) -> None:
         """Gives the turn's place among its user's streams back. One that could not be is found by the next turn that needs it."""
         if (lease := self._lease) is not None:
-            deadline = Deadline.after(min(_LAST_WORDS_S, deadline.left()))
+            deadline = Deadline.after(min(_LAST_WORDS_S / 2, deadline.left()))
             await self._insist(lambda: self._quota.release(self._head.user_id, lease, tokens), deadline, deadline)
 
     async def withdraw(self, deadline: Deadline) -> None:

@@ -148,8 +148,10 @@ def _items(client: "DynamoDBClient", query: dict[str, Any]) -> list[Item]:
 
 
 def is_live(item: Item, now: float) -> bool:
-    """Whether an item counts. DynamoDB deletes an expired one within days: until then it is as good as absent."""
-    return float(item[keys.EXPIRES]["N"]) > now
+    """Whether an item counts. DynamoDB deletes an expired one within days: until then it is as good as absent. One without the
+    attribute does not expire, there as here.
+    """
+    return keys.EXPIRES not in item or float(item[keys.EXPIRES]["N"]) > now
 
 
 def is_forgotten(items: Sequence[Item]) -> bool:

@@ -241,6 +241,7 @@ def is_refused_quietly(stream: Stream) -> bool:
     return stream.status == 429 or stream.last.get("code") == REFUSED
 
 
+@pytest.mark.usefixtures("brief_last_words")
 @pytest.mark.parametrize("fault", [throttled(), broken()], ids=["throttled", "500"])
 def test_when_the_table_fails_every_turn_is_let_in(chat_system: System, fault: Any) -> None:
     api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_TURNS_PER_MINUTE="1")

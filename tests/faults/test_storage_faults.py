@@ -129,6 +129,7 @@ def test_either_end_of_a_turn_is_tried_again_until_the_queue_takes_it(chat_syste
     assert kinds.count(TurnStarted) == kinds.count(TurnFinished) == 1
 
 
+@pytest.mark.usefixtures("brief_last_words")
 @pytest.mark.parametrize(
     "fault",
     [throttled(), broken(), hangs(0.5), answer(400, {"__type": 5})],

@@ -66,6 +66,7 @@ def test_a_run_that_could_not_claim_its_turn_does_not_end_as_durable_when_anothe
     assert (stored["content"], stored["status"]) == ("so far ", "failed")
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_a_turn_that_could_write_no_claim_at_all_is_stored_found_and_not_answered_again(chat_system: System) -> None:
     turn_id = new_id()
     chat_system.model.plays(token("hello"), finish(), done())
@@ -93,6 +94,7 @@ def killed_before_the_queue_had_it(system: System) -> str:
     return turn_id
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_of_a_turn_that_died_before_the_queue_had_it_a_reader_is_told_that_it_is_not_saved(chat_system: System) -> None:
     turn_id = killed_before_the_queue_had_it(chat_system)
 
@@ -102,6 +104,7 @@ def test_of_a_turn_that_died_before_the_queue_had_it_a_reader_is_told_that_it_is
     assert (resumed.last["code"], resumed.last["retryable"], resumed.last["partial"]) == ("not_saved", True, False)
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_a_turn_that_died_before_the_queue_had_it_can_be_sent_again_under_its_id(chat_system: System) -> None:
     turn_id = killed_before_the_queue_had_it(chat_system)
     chat_system.persisting()
@@ -115,6 +118,7 @@ def test_a_turn_that_died_before_the_queue_had_it_can_be_sent_again_under_its_id
     until(lambda: [m.get("content") for m in chat_system.messages(again.last["conversationId"])] == ["hi", "a new answer"])
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_a_reader_of_a_lost_run_that_comes_back_is_not_shown_the_rest_of_another_run(chat_system: System) -> None:
     turn_id = killed_before_the_queue_had_it(chat_system)
     chat_system.persisting()
@@ -183,6 +187,7 @@ def test_a_repeated_seal_is_the_same_transaction(chat_system: System) -> None:
     assert seals[0] == seals[1] == seals[2]
 
 
+@pytest.mark.usefixtures("brief_last_words")
 @pytest.mark.parametrize("ending", [finish(), finish("length")], ids=["complete", "truncated"])
 def test_a_reader_believes_the_receipt_when_the_log_has_no_end(chat_system: System, ending: Any) -> None:
     chat_system.persisting()
@@ -200,6 +205,7 @@ def test_a_reader_believes_the_receipt_when_the_log_has_no_end(chat_system: Syst
     assert resumed.last == stream.last
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_a_reader_who_lacks_a_part_of_a_stored_answer_is_not_told_that_it_is_complete(chat_system: System) -> None:
     chat_system.persisting()
     chat_system.model.plays(tokens(*"abcdef"), finish(), done())
@@ -217,8 +223,9 @@ def test_a_reader_who_lacks_a_part_of_a_stored_answer_is_not_told_that_it_is_com
 def test_a_refused_turn_whose_withdrawal_fails_at_first_can_be_sent_again(chat_system: System) -> None:
     api = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
     holder, turn_id = new_id(), new_id()
-    chat_system.model.plays(tokens(*"slow", delay_s=1.0), finish(), done())
-    talking = threading.Thread(target=lambda: chat_system.serve(CHAT_QUOTA_STREAMS="1").post(body(holder)))
+    chat_system.model.plays(tokens(*"slow", delay_s=0.5), finish(), done())
+    holding = chat_system.serve(CHAT_RECEIPT_WAIT_S="0.1", CHAT_QUOTA_STREAMS="1")
+    talking = threading.Thread(target=lambda: holding.post(body(holder)))
     talking.start()
     until(lambda: claim(chat_system, holder))
     chat_system.model.plays(pause(5))

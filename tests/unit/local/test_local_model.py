@@ -163,7 +163,7 @@ def test_requests_are_recorded_as_they_came(model: ScriptedModel, client: openai
     assert request.headers["authorization"] == "Bearer key"
     assert request.body["messages"] == [{"role": "user", "content": "remember me"}]
     assert before <= request.arrived <= request.sent_at[0]
-    assert request.answered.is_set()
+    assert request.answered.wait(10)
 
 
 def test_waiting_for_a_request_that_does_not_come_says_so(model: ScriptedModel) -> None:
