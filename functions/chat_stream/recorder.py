@@ -34,7 +34,7 @@ _SLOW_S: Final = 0.8
 # Within so long a call at the turn's end is tried again: for two tries at a table that does not answer, one may take 3 s.
 _LAST_WORDS_S: Final = 7.0
 _CLAIM_S: Final = 2.0  # within so long a claim that failed is tried again before the turn goes on without one
-_ADMIT_S: Final = 4.0  # within so long the quota is asked, again and again, before the turn is let in unasked
+_ADMIT_S: Final = 1.0  # within so long the quota is asked, again and again, before the turn is let in unasked
 _FIRST_PAUSE_S: Final = 0.1
 # A claim is trusted for so long after the turn's last sign of life was written. Others may take a turn for dead after 15 s
 # (turns.DEAD_AFTER_S); what lies between is for clocks that differ.

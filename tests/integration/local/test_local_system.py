@@ -24,8 +24,13 @@ QUESTION = {"messages": [{"role": "user", "content": "hi"}]}
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-        # One that ended and that nobody has waited for yet is a zombie; its sockets are closed by then, not before.
-        return not Path("/proc").is_dir() or Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+        if not (process := Path(f"/proc/{pid}")).parent.is_dir():
+            return True
+        # One that ended and that nobody has waited for yet is a zombie. Its sockets are closed once its last thread has ended.
+        return (
+            process.joinpath("stat").read_text().rpartition(") ")[2][0] not in "ZX"
+            or len([*process.joinpath("task").iterdir()]) > 1
+        )
     except (ProcessLookupError, FileNotFoundError):  # it may go between the two
         return False
 
