@@ -54,6 +54,7 @@ class Snapshot:
         await asyncio.to_thread(self._verifier.warm)
         await self._model.warm()
         self._session.drop_connections()
+        await self._aws.close()
         await self._model.drop_connections()
         return Response(status_code=204)
 

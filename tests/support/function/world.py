@@ -30,6 +30,7 @@ class World:
         env: dict[str, str | None] = {
             "AWS_LWA_INVOKE_MODE": "response_stream",
             "AWS_LWA_READINESS_CHECK_PATH": "/api/health",
+            "AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS": "30",
             "AWS_LWA_AUTHORIZATION_SOURCE": "x-forwarded-authorization",
             "AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH": BEFORE,
             "AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH": AFTER,
