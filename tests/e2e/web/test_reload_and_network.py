@@ -22,7 +22,7 @@ def test_a_reload_before_the_request_reached_the_server_sends_it_again(
     window.page.route("**/api/chat", lambda route: held.append(route))
     with window.page.expect_request("**/api/chat"):  # it is held; without the wait it might leave after `unroute`
         window.say("Never arrived")
-    window.page.wait_for_function("() => sessionStorage.getItem('chat.new')")
+    window.page.wait_for_function("() => (sessionStorage.getItem('chat.new') ?? '').includes('Never arrived')")
     assert held
     window.page.unroute("**/api/chat")
     window.page.reload()

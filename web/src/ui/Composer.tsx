@@ -26,7 +26,7 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
   const { written } = useClient();
   const [text, setText] = useState(() => written.get(place));
   const keptAt = useRef(place);
-  const pressedAt = useRef(Number.NEGATIVE_INFINITY);
+  const pressed = useRef({ act: "", at: Number.NEGATIVE_INFINITY });
   const box = useRef<HTMLTextAreaElement>(null);
   const touch = usesTouch();
   useEffect(() => fitHeight(box.current, text), [text]);
@@ -40,10 +40,12 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
     if (ready && text.trim() && onSend(trimmed(text))) setText("");
   };
   // Send and Stop stand in one place: the second press of a double one on either is not meant for the other.
-  const press = (act: () => void) => {
-    const before = pressedAt.current;
-    pressedAt.current = performance.now();
-    if (pressedAt.current - before > DOUBLE_PRESS_MS) act();
+  const press = (act: "send" | "stop") => {
+    const before = pressed.current;
+    pressed.current = { act, at: performance.now() };
+    if (before.act !== act && pressed.current.at - before.at <= DOUBLE_PRESS_MS) return;
+    if (act === "send") send();
+    else stop();
   };
   const stop = () => {
     onStop();
@@ -60,7 +62,7 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
   };
   const onSubmit = (event: FormEvent) => {
     event.preventDefault();
-    press(send);
+    press("send");
   };
   return (
     <form className="composer" onSubmit={onSubmit}>
@@ -90,7 +92,7 @@ export function Composer({ place, streaming, stopping, ready, onSend, onStop, on
           className="round"
           aria-label={stopping ? strings.stopping : strings.stop}
           disabled={stopping}
-          onClick={() => press(stop)}
+          onClick={() => press("stop")}
         >
           <Icon name="stop" />
         </button>
