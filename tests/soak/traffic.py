@@ -25,7 +25,6 @@ class Begun:
     shown: dict[int, tuple[str, float]] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     began_at: float = field(default_factory=time.monotonic)
-    unknown: bool = False  # so the server said when its stream had broken
     twice: bool = False  # sent twice: what was shown may be of a run that is not the one stored, and must then say so
 
     def take(self, seen: Seen) -> None:
@@ -180,7 +179,6 @@ class Person:
             except httpx2.TransportError:
                 stream = None
             if stream is not None and stream.status == 404:
-                turn.unknown = True
                 break
             for seen in stream.events if stream is not None and stream.status == 200 else ():
                 turn.take(seen)
